@@ -1,0 +1,129 @@
+"""What a conf can say: typed dataclasses with the defaults of IDR as published.
+
+Section and key names are IDR's wherever IDR has the thing, so that its confs (and the ancestor's) read as they are.
+Every point in time is a **fraction of the run** (0 is its start, 1 its end): ``--steps`` and ``--minutes`` change
+the length and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DatasetConfig:
+    """Which scene, and how it is read."""
+
+    data_dir: str = "DTU"  # folder of scans below the data root, or a path
+    scan_id: int = -1  # -1: data_dir is itself the scene folder
+    img_res: list[int] | None = None  # [height, width]; smaller than the files: downsized; None: as they are
+    cam_file: str | None = None  # another npz beside cameras.npz
+    heldout_every: int = 8  # index % heldout_every == heldout_offset is held out; 0: none
+    heldout_offset: int = 4
+
+
+@dataclass
+class EncodingConfig:
+    """One input encoding, by its name in the registry, with that encoding's own options."""
+
+    name: str = "PosEnc"
+    options: dict = field(default_factory=dict)
+
+
+@dataclass
+class ImplicitNetworkConfig:
+    """The SDF network."""
+
+    dims: list[int] = field(default_factory=lambda: [512] * 8)
+    geometric_init: bool = True
+    bias: float = 0.6  # radius of the initial sphere
+    skip_in: list[int] = field(default_factory=lambda: [4])
+    weight_norm: bool = True
+    softplus_beta: float = 100.0
+    encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 6}))
+    clamp: bool = False  # the ancestor's Laplace-density clamp of the SDF, with an exact gradient
+    clamp_beta: float = 0.9  # its initial (trainable) scale
+
+
+@dataclass
+class RenderingNetworkConfig:
+    """The radiance network."""
+
+    mode: str = "idr"  # idr | no_view_dir | no_normal
+    dims: list[int] = field(default_factory=lambda: [512] * 4)
+    weight_norm: bool = True
+    view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))
+    position_encoding: EncodingConfig | None = None  # None: raw x, as IDR; else an encoding of its own
+
+
+@dataclass
+class RayTracerConfig:
+    """Sphere tracing and the searches after it."""
+
+    object_bounding_sphere: float = 1.0
+    sdf_threshold: float = 5.0e-5
+    line_search_step: float = 0.5
+    line_step_iters: int = 3
+    sphere_tracing_iters: int = 10
+    n_steps: int = 100
+    n_secant_steps: int = 8
+
+
+@dataclass
+class ModelConfig:
+    feature_vector_size: int = 256
+    implicit_network: ImplicitNetworkConfig = field(default_factory=ImplicitNetworkConfig)
+    rendering_network: RenderingNetworkConfig = field(default_factory=RenderingNetworkConfig)
+    ray_tracer: RayTracerConfig = field(default_factory=RayTracerConfig)
+
+
+@dataclass
+class LossConfig:
+    """Weights and shapes of the loss terms."""
+
+    rgb_loss: str = "l1"  # l1 | mape
+    eikonal_weight: float = 0.1
+    mask_weight: float = 100.0
+    alpha: float = 50.0
+    silhouette_weight: float = 0.0  # SDF of a point outside a silhouette is at least its distance to it
+
+
+@dataclass
+class TrainConfig:
+    """How long, how fast, and from where."""
+
+    expname: str = "idr"
+    steps: int = 98000
+    minutes: float = 0.0  # > 0: stop after so long, schedules follow the clock
+    num_pixels: int = 2048
+    seed: int = 0
+    init: str = "sphere"  # sphere | hull: where the field starts
+    learning_rate: float = 1.0e-4
+    learning_rate_tables: float = 1.0e-4
+    learning_rate_cam: float = 1.0e-4
+    schedule: str = "milestones"  # milestones | cosine
+    sched_milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    sched_factor: float = 0.5
+    alpha_milestones: list[float] = field(default_factory=lambda: [0.125, 0.25, 0.375, 0.5, 0.625])
+    alpha_factor: float = 2.0
+    levels_open: float = 0.0  # all encoding levels are open from this fraction on; 0: from the start
+    gradient_clip: float = 0.0  # 0: none
+    plot_freq: float = 0.05  # of the run, between two sets of pictures; 0: none
+    checkpoint_freq: float = 0.05  # of the run, between two numbered checkpoints; 0: the last only
+
+
+@dataclass
+class PlotConfig:
+    resolution: int = 100  # of the meshes drawn while training
+    max_depth: float = 3.0
+
+
+@dataclass
+class Config:
+    """A whole conf."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    plot: PlotConfig = field(default_factory=PlotConfig)
