@@ -1,0 +1,66 @@
+"""What is kept of an extracted mesh, and which way it faces."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from nsr.errors import NsrError
+
+
+def largest_component(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The connected component (faces that share a vertex) with the largest area.
+
+    Raises:
+        NsrError: the mesh has no faces.
+    """
+    labels, areas = _components(mesh)
+    return _keep(mesh, labels == areas.argmax())
+
+
+def significant_components(mesh: trimesh.Trimesh, fraction: float = 0.01) -> trimesh.Trimesh:
+    """The components with at least ``fraction`` of the largest one's area: the object without its crumbs.
+
+    Raises:
+        NsrError: the mesh has no faces.
+    """
+    labels, areas = _components(mesh)
+    return _keep(mesh, (areas >= fraction * areas.max())[labels])
+
+
+def orient_outward(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """A copy with every closed component wound so that its normals point out of it.
+
+    Marching cubes needs none of this; meshes from elsewhere (a ground truth, a scan) may.  Holes inside a solid,
+    whose normals should point into the hole, are not told apart from solids.
+    """
+    turned = mesh.copy()
+    trimesh.repair.fix_normals(turned, multibody=True)
+    return turned
+
+
+def _components(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
+    """Component of each face ``[F]`` and area of each component."""
+    if len(mesh.faces) == 0:
+        raise NsrError("the mesh has no faces: there is no surface to keep")
+    faces, count = mesh.faces, len(mesh.vertices)
+    starts = np.concatenate([faces[:, 0], faces[:, 1]]).astype(np.int32)
+    ends = np.concatenate([faces[:, 1], faces[:, 2]]).astype(np.int32)
+    graph = coo_matrix((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(count, count))
+    labels = connected_components(graph, directed=False)[1][faces[:, 0]]
+    if labels.max() == 0:  # no need of the areas, which take as much memory as the mesh
+        return labels, np.ones(1)
+    return labels, np.bincount(labels, weights=mesh.area_faces)
+
+
+def _keep(mesh: trimesh.Trimesh, kept: np.ndarray) -> trimesh.Trimesh:
+    """The mesh of the faces in ``kept`` (bool ``[F]``) and only the vertices that they use."""
+    if kept.all():
+        return mesh
+    faces = mesh.faces[kept]
+    used = np.zeros(len(mesh.vertices), dtype=bool)
+    used[faces] = True
+    renumbered = np.cumsum(used) - 1
+    return trimesh.Trimesh(mesh.vertices[used], renumbered[faces], process=False)

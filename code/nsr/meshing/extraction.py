@@ -1,0 +1,95 @@
+"""From a signed distance field to a triangle mesh, evaluating only where the surface can be.
+
+The grid is IDR's in spirit (Yariv et al. 2020, supplementary): a first, coarse extraction finds where the object is,
+and its tight box gets ``resolution`` cells on the shortest axis and the same spacing on the others.  Unlike IDR's, the
+box is axis-aligned and the empty space is not evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import trimesh
+
+from nsr.errors import NsrError
+from nsr.meshing.cleanup import largest_component, significant_components
+from nsr.meshing.sparse_grid import SparseGrid, march
+
+Value = Callable[[torch.Tensor], torch.Tensor]
+
+LOCATING_RESOLUTION = 128
+BOX_MARGIN = 1.5  # cells of the locating grid around the object: its position there is known to one cell
+LONGEST_OVER_SHORTEST = 2  # a plate's longest axis gets at most this many times ``resolution`` cells
+
+
+def extract_mesh(
+    value: Value,
+    resolution: int = 512,
+    radius: float = 1.0,
+    *,
+    largest_only: bool = True,
+    gradient_bound: float = 1.5,
+    chunk: int = 65536,
+    device: torch.device | str = "cpu",
+) -> trimesh.Trimesh:
+    """The zero level of a signed distance field, as a closed mesh.
+
+    The field is cut at the sphere of ``radius`` about the origin (nothing outside it is ever seen), so the mesh is
+    watertight even where the field's own surface leaves that sphere.
+
+    Args:
+        value: signed distance, negative inside: ``[N, 3]`` float32 on ``device`` -> ``[N]``; called without gradient.
+        resolution: cells on the shortest axis of the object's box; the spacing is the same on all axes, and wider
+            where the longest axis would get more than twice as many.
+        radius: of the bounding sphere, in the units of ``value``.
+        largest_only: keep the largest component by area; else all of them.
+        gradient_bound: a block is skipped where ``|value|`` at its centre exceeds this many times its half-diagonal.
+            1 is enough for an exact distance; learnt fields need more.  Where a surface is found to leave the
+            evaluated blocks all the same, it is followed.
+        chunk: points per call of ``value``.
+        device: where ``value`` wants its points.
+
+    Returns:
+        A mesh in the frame of ``value``, normals outward.
+
+    Raises:
+        NsrError: the field has no surface inside the sphere, is not finite there, or ``resolution`` is below 4.
+    """
+    if resolution < 4:
+        raise NsrError(f"a mesh needs a resolution of at least 4, not {resolution}")
+    field = _inside_sphere(value, radius, chunk, device)
+    cube = np.full(3, 2 * radius * (1 + 4 / LOCATING_RESOLUTION))
+    spacing = cube[0] / LOCATING_RESOLUTION
+    coarse = march(SparseGrid(field, -cube / 2, spacing, cube, gradient_bound))
+    if coarse is None:
+        raise NsrError(
+            f"the field has no surface inside the sphere of radius {radius:g}: it has one sign everywhere; "
+            "train longer, or check the masks and the scale_mat"
+        )
+    coarse = significant_components(coarse) if largest_only else coarse
+    lower, upper = coarse.bounds + BOX_MARGIN * spacing * np.array([[-1.0], [1.0]])
+    extent = upper - lower
+    spacing = max(extent.min(), extent.max() / LONGEST_OVER_SHORTEST) / resolution
+    mesh = march(SparseGrid(field, lower, spacing, extent, gradient_bound))
+    if mesh is None:
+        raise NsrError(f"the surface found on a coarse grid is gone at resolution {resolution}: the field is only noise")
+    return largest_component(mesh) if largest_only else mesh
+
+
+def _inside_sphere(value: Value, radius: float, chunk: int, device) -> Callable[[np.ndarray], np.ndarray]:
+    """``value`` for numpy points, in chunks, intersected with the ball of ``radius``."""
+
+    @torch.no_grad()
+    def field(points: np.ndarray) -> np.ndarray:
+        found = np.empty(len(points), dtype=np.float32)
+        for start in range(0, len(points), chunk):
+            x = torch.from_numpy(points[start : start + chunk]).to(device)
+            distance = torch.maximum(value(x).reshape(-1), x.norm(dim=-1) - radius)
+            found[start : start + chunk] = distance.float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise NsrError("the field has NaN or infinite values: the training diverged; lower the learning rates")
+        return found
+
+    return field
