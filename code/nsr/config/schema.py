@@ -100,6 +100,7 @@ class TrainConfig:
     init: str = "sphere"  # sphere | hull: where the field starts
     learning_rate: float = 1.0e-4
     learning_rate_tables: float = 1.0e-4
+    train_cameras: bool = False  # refine the poses too (centres and rotations; never the intrinsics)
     learning_rate_cam: float = 1.0e-4
     schedule: str = "milestones"  # milestones | cosine
     sched_milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
