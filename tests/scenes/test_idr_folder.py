@@ -7,32 +7,31 @@ import logging
 import numpy as np
 import pytest
 import torch
-from conftest import SPHERE_RADIUS, render_sphere, sphere_cameras, sphere_scale_mat
 from PIL import Image
 
 from nsr.errors import SceneError
 from nsr.scenes.idr_folder import load_scene, write_scene
 
 
-def test_what_is_written_is_read_back(sphere_scene):
-    cameras = sphere_cameras()
+def test_what_is_written_is_read_back(sphere_scene, sphere_truth):
+    cameras = sphere_truth.cameras
     assert len(sphere_scene) == 8 and sphere_scene.name == "sphere"
     assert sphere_scene.heldout_views == [4] and sphere_scene.train_views == [0, 1, 2, 3, 5, 6, 7]
-    np.testing.assert_allclose(sphere_scene.scale_mat, sphere_scale_mat())
+    np.testing.assert_allclose(sphere_scene.scale_mat, sphere_truth.scale_mat)
     torch.testing.assert_close(sphere_scene.cameras.intrinsics.double(), cameras.intrinsics, rtol=1e-6, atol=1e-5)
     torch.testing.assert_close(sphere_scene.cameras.poses.double(), cameras.poses, rtol=1e-6, atol=1e-6)
     for view in range(8):
-        image, mask = render_sphere(cameras, view)
+        image, mask = sphere_truth.render(view)
         assert sphere_scene.images[view].dtype == torch.uint8 and sphere_scene.masks[view].dtype == torch.bool
         np.testing.assert_array_equal(sphere_scene.images[view].numpy(), image)
         np.testing.assert_array_equal(sphere_scene.masks[view].numpy(), mask)
 
 
-def test_world_matrices_are_k_r_t_in_world_coordinates(sphere_scene_folder):
+def test_world_matrices_are_k_r_t_in_world_coordinates(sphere_scene_folder, sphere_truth):
     """A world point, found by hand from the sphere's frame, falls on the pixel that the camera sees it at."""
-    cameras = sphere_cameras()
+    cameras, scale_mat = sphere_truth.cameras, sphere_truth.scale_mat
     point = torch.tensor([[0.1, -0.2, 0.3]], dtype=torch.float64)
-    world = sphere_scale_mat()[:3, :3] @ point[0].numpy() + sphere_scale_mat()[:3, 3]
+    world = scale_mat[:3, :3] @ point[0].numpy() + scale_mat[:3, 3]
     with np.load(sphere_scene_folder / "cameras.npz") as archive:
         for view in range(8):
             world_mat = archive[f"world_mat_{view}"]
@@ -64,7 +63,7 @@ def test_tankard_loads(data_root):
     assert 0 < scene.masks[0].float().mean() < 1
 
 
-def test_img_res_halves_images_masks_and_intrinsics(sphere_scene_folder):
+def test_img_res_halves_images_masks_and_intrinsics(sphere_scene_folder, sphere_truth):
     full, half = load_scene(sphere_scene_folder), load_scene(sphere_scene_folder, img_res=[24, 32])
     for view in range(8):
         blocks = full.images[view].reshape(24, 2, 32, 2, 3).float().mean(dim=(1, 3))
@@ -79,9 +78,9 @@ def test_img_res_halves_images_masks_and_intrinsics(sphere_scene_folder):
     pixels = torch.stack([u, v], dim=-1).reshape(-1, 2).float()
     origins, directions = half.cameras.rays(torch.full((len(pixels),), 3), pixels)
     closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
-    clear = (closest - SPHERE_RADIUS).abs() > 0.05
+    clear = (closest - sphere_truth.radius).abs() > 0.05
     assert clear.float().mean() > 0.8
-    assert torch.equal((closest < SPHERE_RADIUS)[clear], half.masks[3].reshape(-1)[clear])
+    assert torch.equal((closest < sphere_truth.radius)[clear], half.masks[3].reshape(-1)[clear])
 
 
 def test_a_larger_img_res_is_ignored_with_a_warning(sphere_scene_folder, caplog):

@@ -67,6 +67,17 @@ class CameraFile:
         except SceneError as error:
             raise SceneError(f"{self.path}: world_mat_{view} of view {view}: {error}") from error
 
+    def cameras(self, count: int) -> tuple[Cameras, np.ndarray]:
+        """The cameras of the first ``count`` views (float64, normalised frame) and their common ``scale_mat``.
+
+        Raises:
+            SceneError: a view has no camera, a matrix cannot be used, or views differ in ``scale_mat``.
+        """
+        self.require_views(count)
+        scale_mat = self.common_scale_mat(count)
+        intrinsics, poses = zip(*(self.decompose(view) for view in range(count)), strict=True)
+        return Cameras(torch.from_numpy(np.stack(intrinsics)), torch.from_numpy(np.stack(poses))), scale_mat
+
     def common_scale_mat(self, count: int) -> np.ndarray:
         """The one ``scale_mat`` that the first ``count`` views share.
 

@@ -48,6 +48,18 @@ def pair_files(folder: Path, images: list[Path], masks: list[Path]) -> list[View
     return [ViewFiles(image, mask) for image, mask in zip(images, masks, strict=True)]
 
 
+def list_views(folder: str | Path) -> list[ViewFiles]:
+    """The views of a scene folder.
+
+    Raises:
+        SceneError: a folder is missing or empty, or there are not as many masks as images.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise SceneError(f"{folder}: there is no such scene folder")
+    return pair_files(folder, list_pictures(folder / IMAGE_FOLDER), list_pictures(folder / MASK_FOLDER))
+
+
 def pairing_warnings(files: list[ViewFiles]) -> list[str]:
     """What file names say against pairing by sorted order."""
     warnings = []
@@ -122,12 +134,9 @@ def load_scene(
         SceneError: something is missing, unreadable or contradictory; one line that names it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise SceneError(f"{folder}: there is no such scene folder")
-    files = pair_files(folder, list_pictures(folder / IMAGE_FOLDER), list_pictures(folder / MASK_FOLDER))
+    files = list_views(folder)
     camera_file = read_camera_file(folder / (cam_file or CAMERA_FILE))
-    camera_file.require_views(len(files))
-    scale_mat = camera_file.common_scale_mat(len(files))
+    cameras, scale_mat = camera_file.cameras(len(files))
     train_views, heldout_views = split_views(len(files), heldout_every, heldout_offset)
     if not train_views:
         raise SceneError(f"{folder}: all {len(files)} views are held out; lower heldout_every or add views")
@@ -135,22 +144,20 @@ def load_scene(
         if warning:
             logger.warning(warning)
 
-    images, masks, all_intrinsics, poses = [], [], [], []
+    images, masks = [], []
     kept_size = 0
     for view, pair in enumerate(files):
-        intrinsics, pose = camera_file.decompose(view)
         image, mask = read_view(pair)
         size = mask.shape
         if img_res is not None and tuple(img_res) != size:
             if img_res[0] <= size[0] and img_res[1] <= size[1]:
                 image, mask = resize_picture(image, tuple(img_res)), resize_mask(mask, tuple(img_res))
-                intrinsics = resize_intrinsics(intrinsics, size, mask.shape)
+                intrinsics = resize_intrinsics(cameras.intrinsics[view].numpy(), size, mask.shape)
+                cameras.intrinsics[view] = torch.from_numpy(intrinsics)
             else:
                 kept_size += 1
         images.append(torch.from_numpy(image))
         masks.append(torch.from_numpy(mask))
-        all_intrinsics.append(intrinsics)
-        poses.append(pose)
     if kept_size:
         logger.warning(
             f"{folder}: img_res {img_res[0]}x{img_res[1]} (height x width) is larger than {kept_size} of {len(files)} "
@@ -161,9 +168,7 @@ def load_scene(
         name=folder.resolve().name,
         images=images,
         masks=masks,
-        cameras=Cameras(
-            torch.from_numpy(np.stack(all_intrinsics)).float(), torch.from_numpy(np.stack(poses)).float()
-        ),
+        cameras=cameras.to(torch.float32),
         scale_mat=scale_mat,
         train_views=train_views,
         heldout_views=heldout_views,

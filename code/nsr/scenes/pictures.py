@@ -51,6 +51,16 @@ def read_mask(path: str | Path) -> np.ndarray:
     return _read(path, "L") > MASK_THRESHOLD
 
 
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture.
+
+    Raises:
+        SceneError: the file cannot be read.
+    """
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
 def read_alpha(path: str | Path) -> np.ndarray | None:
     """The ``[H, W]`` uint8 alpha channel of a picture that has one, else None.
 
