@@ -1,0 +1,39 @@
+# make setup   a virtual environment in .venv, with a torch that is already on the machine or torch 2.13.0
+# make demo    makes a scene, reconstructs it (MINUTES=4), evaluates it and names what it wrote
+# make test    runs the tests
+# make clean   removes .venv and build leftovers; runs and data stay
+
+PYTHON ?= python3
+MINUTES ?= 4
+SCENE ?= data/default
+DEMO ?= exps/demo
+VENV := .venv
+BIN := $(VENV)/bin
+
+export OMP_WAIT_POLICY = PASSIVE
+
+.PHONY: setup demo test clean
+
+setup: $(VENV)/.ready
+
+# Torch is looked for first and installed on its own: a CPU or CUDA build that is already there must stay as it is.
+$(VENV)/.ready: pyproject.toml setup.py
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(BIN)/python -c "import sys, torch; sys.exit(tuple(map(int, torch.__version__.split('.')[:2])) < (2, 10))" \
+		2>/dev/null || $(BIN)/python -m pip install "torch==2.13.0"
+	$(BIN)/python -m pip install --editable ".[raycast,test]"
+	touch $@
+
+$(SCENE)/cameras.npz: | $(VENV)/.ready
+	$(BIN)/nsr scene make $(SCENE)
+
+demo: $(VENV)/.ready $(SCENE)/cameras.npz
+	$(BIN)/nsr train $(SCENE) --minutes $(MINUTES) --exps_folder $(DEMO)
+	$(BIN)/nsr eval $(DEMO)
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) build dist code/nsr.egg-info .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
