@@ -96,14 +96,14 @@ def studio_light(ambient: float, point_lights: int, intensity: float, shadows: b
     harmonics = np.zeros((9, 3))
     harmonics[0] = 1.0
     harmonics[2] = 0.22  # z is up: brighter from above
-    harmonics[1:] += random.normal(scale=0.08, size=(8, 1)) + random.normal(scale=0.03, size=(8, 3))
+    harmonics[1:] += random.normal(scale=0.08, size=(8, 1)) + random.normal(scale=0.02, size=(8, 3))
     harmonics *= ambient / 0.28209479
 
     azimuth = random.uniform(0, 2 * np.pi) + np.arange(point_lights) * np.pi * (3 - np.sqrt(5))
     height = 0.7 - 1.2 * (np.arange(point_lights) + 0.5) / max(point_lights, 1)
     planar = np.sqrt(1 - height**2)
     positions = 4.0 * np.stack([planar * np.cos(azimuth), planar * np.sin(azimuth), height], axis=-1)
-    colours = intensity * (1 + random.uniform(-0.12, 0.12, size=(point_lights, 3)))
+    colours = intensity * (1 + random.uniform(-0.06, 0.06, size=(point_lights, 3)))
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.float32))

@@ -60,12 +60,12 @@ class Shape:
 
 
 def _carved_stone(points: Tensor) -> Tensor:
-    body = df.ellipsoid(points, (0, 0, -0.02), (0.66, 0.60, 0.66))
-    body = df.smooth_union(body, df.sphere(points, (0.36, 0.30, 0.30), 0.30), 0.20)
-    body = df.smooth_union(body, df.sphere(points, (-0.40, 0.24, -0.34), 0.28), 0.20)
-    body = df.smooth_union(body, df.sphere(points, (0.30, -0.36, -0.38), 0.26), 0.20)
-    body = df.smooth_carve(body, df.sphere(points, (-0.32, -0.46, 0.50), 0.44), 0.08)
-    return df.smooth_carve(body, df.sphere(points, (0.62, 0.16, -0.42), 0.36), 0.08)
+    body = df.ellipsoid(points, (0, 0, 0), (0.68, 0.64, 0.68))
+    body = df.smooth_union(body, df.sphere(points, (0.30, 0.28, 0.26), 0.29), 0.16)
+    body = df.smooth_union(body, df.sphere(points, (-0.33, 0.24, -0.28), 0.28), 0.16)
+    body = df.smooth_union(body, df.sphere(points, (0.26, -0.34, -0.28), 0.26), 0.16)
+    body = df.smooth_carve(body, df.sphere(points, (-0.34, -0.46, 0.50), 0.46), 0.06)
+    return df.smooth_carve(body, df.sphere(points, (0.68, 0.10, -0.36), 0.40), 0.06)
 
 
 def _bowl(points: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def _shapes(*shapes: Shape) -> dict[str, Shape]:
 
 #: Every analytic shape by name.
 SHAPES: dict[str, Shape] = _shapes(
-    Shape("carved_stone", _carved_stone, lambda p: df.gyroid(p, 0.085), 0.0125, 2.2),
+    Shape("carved_stone", _carved_stone, lambda p: df.gyroid(p, 0.085), 0.0100, 2.0),
     Shape("bowl", _bowl, lambda p: df.gyroid(p, 0.09), 0.010, 2.0),
     Shape("torus", _torus, lambda p: df.ripples(p, 0.09), 0.010, 2.0),
     Shape("figure", _figure, lambda p: df.ripples(p, 0.08), 0.008, 2.0),

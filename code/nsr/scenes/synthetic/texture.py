@@ -17,17 +17,18 @@ class WaveTexture:
     is cut, and nearly none below its finest wavelength.
 
     Args:
-        wavelength: of the finest waves, normalised units; the coarse pattern's are 8 to 16 times as long.
+        wavelength: of the finest waves, normalised units; the coarse pattern's are 10 to 20 times as long.
         contrast: 0 leaves the coarse colours alone, 1 is the strongest darkening.
         seed: of directions, phases and colours.
     """
 
+    PALETTE = ((0.88, 0.80, 0.66), (0.76, 0.40, 0.27), (0.34, 0.48, 0.58))  # sand, terracotta, slate
     WAVES = 20  # of each pattern: enough that no direction shows
 
     def __init__(self, wavelength: float, contrast: float, seed: int) -> None:
         random = np.random.default_rng([seed, 2])
         self.contrast = contrast
-        lengths = [random.uniform(1, 2, self.WAVES), random.uniform(8, 16, self.WAVES)]
+        lengths = [random.uniform(1, 1.6, self.WAVES), random.uniform(10, 20, self.WAVES)]
         directions = random.normal(size=(2 * self.WAVES, 3))
         directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
         frequencies = directions * (2 * math.pi / (wavelength * np.concatenate(lengths)))[:, None]
@@ -39,7 +40,9 @@ class WaveTexture:
         weights[self.WAVES :, 1:] = random.normal(size=(self.WAVES, 2))
         weights *= math.sqrt(2) / np.linalg.norm(weights, axis=0)
         self.weights = torch.from_numpy(weights.astype(np.float32))
-        self.palette = torch.from_numpy(_palette(random).astype(np.float32))
+        self.palette = torch.tensor(self.PALETTE) + torch.from_numpy(
+            random.uniform(-0.06, 0.06, size=(3, 3)).astype(np.float32)
+        )
 
     def albedo(self, points: Tensor) -> Tensor:
         """Albedo ``[N, 3]`` in (0, 1) at ``points [N, 3]`` of the normalised frame, on their device."""
@@ -50,9 +53,3 @@ class WaveTexture:
         base, other, third = self.palette.to(device)
         colour = torch.lerp(torch.lerp(base, other, first), third, 0.6 * second)
         return colour * (1 - self.contrast * (1 - fine))
-
-
-def _palette(random: np.random.Generator) -> np.ndarray:
-    """``[3, 3]`` bright RGB colours, their hues a third of the circle apart."""
-    hue = random.uniform() + np.arange(3)[:, None] / 3 + np.array([0.0, 1 / 3, 2 / 3])
-    return 0.68 + 0.24 * np.cos(2 * math.pi * hue)
