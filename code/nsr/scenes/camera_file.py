@@ -32,17 +32,36 @@ class CameraFile:
     world_mats: dict[int, np.ndarray]
     scale_mats: dict[int, np.ndarray]
 
-    def require_views(self, count: int) -> None:
-        """Raise ``SceneError`` unless each of the first ``count`` views has both matrices."""
+    def problems(self, count: int) -> list[str]:
+        """Everything that keeps the first ``count`` views from having a camera, one line each."""
+        lines = []
         for key, matrices in (("world_mat", self.world_mats), ("scale_mat", self.scale_mats)):
             missing = [view for view in range(count) if view not in matrices]
             if len(missing) == count:
-                raise SceneError(f"{self.path}: it has no {key}_i at all; each view needs world_mat_i and scale_mat_i")
-            if missing:
-                raise SceneError(
-                    f"{self.path}: no {key} for view{_listed(missing)} of {count}; "
+                lines.append(f"{self.path}: it has no {key}_i at all; each view needs world_mat_i and scale_mat_i")
+            elif missing:
+                shown = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+                lines.append(
+                    f"{self.path}: no {key} for view{'s' * (len(missing) > 1)} {shown} of {count}; "
                     "give every image a camera or take those images and masks away"
                 )
+        for view in range(count):
+            try:
+                if view in self.world_mats and view in self.scale_mats:
+                    self.decompose(view)
+            except SceneError as error:
+                lines.append(str(error))
+        scales = {view: self.scale_mats[view] for view in range(count) if view in self.scale_mats}
+        usable = [view for view, matrix in scales.items() if matrix.shape == (4, 4) and np.isfinite(matrix).all()]
+        for view in usable[1:]:
+            difference = np.abs(scales[view] - scales[usable[0]]).max() / np.abs(scales[usable[0]]).max()
+            if difference > SCALE_TOLERANCE:
+                lines.append(
+                    f"{self.path}: scale_mat_{view} differs from scale_mat_{usable[0]} (by {difference:.1e} relative); "
+                    "all views of a scene must share one scale_mat"
+                )
+                break
+        return lines
 
     def surplus(self, count: int) -> str | None:
         """A warning when there are more cameras than the ``count`` views, else None."""
@@ -62,42 +81,20 @@ class CameraFile:
         """
         for key, matrix in ((f"world_mat_{view}", self.world_mats[view]), (f"scale_mat_{view}", self.scale_mats[view])):
             _require_matrix(self.path, key, matrix)
-        try:
-            return decompose_projection(self.world_mats[view] @ self.scale_mats[view])
-        except SceneError as error:
-            raise SceneError(f"{self.path}: world_mat_{view} of view {view}: {error}") from error
+        return decompose_projection(self.world_mats[view] @ self.scale_mats[view])
 
     def cameras(self, count: int) -> tuple[Cameras, np.ndarray]:
         """The cameras of the first ``count`` views (float64, normalised frame) and their common ``scale_mat``.
 
+        IDR reads a ``scale_mat`` per view; a scene here has one normalised frame, so views that differ are refused.
+
         Raises:
-            SceneError: a view has no camera, a matrix cannot be used, or views differ in ``scale_mat``.
+            SceneError: the first of ``problems``, if there is any.
         """
-        self.require_views(count)
-        scale_mat = self.common_scale_mat(count)
+        for problem in self.problems(count):
+            raise SceneError(problem)
         intrinsics, poses = zip(*(self.decompose(view) for view in range(count)), strict=True)
-        return Cameras(torch.from_numpy(np.stack(intrinsics)), torch.from_numpy(np.stack(poses))), scale_mat
-
-    def common_scale_mat(self, count: int) -> np.ndarray:
-        """The one ``scale_mat`` that the first ``count`` views share.
-
-        IDR reads a matrix per view; a scene here has one normalised frame, so views that differ are refused.
-
-        Raises:
-            SceneError: NaN or singular, or differing by more than 1e-6 relative.
-        """
-        first = self.scale_mats[0]
-        _require_matrix(self.path, "scale_mat_0", first)
-        for view in range(1, count):
-            other = self.scale_mats[view]
-            _require_matrix(self.path, f"scale_mat_{view}", other)
-            difference = np.abs(other - first).max() / np.abs(first).max()
-            if difference > SCALE_TOLERANCE:
-                raise SceneError(
-                    f"{self.path}: scale_mat_{view} differs from scale_mat_0 (by {difference:.1e} relative); all views "
-                    "of a scene must share one scale_mat"
-                )
-        return first
+        return Cameras(torch.from_numpy(np.stack(intrinsics)), torch.from_numpy(np.stack(poses))), self.scale_mats[0]
 
 
 def read_camera_file(path: str | Path) -> CameraFile:
@@ -155,7 +152,3 @@ def _require_matrix(path: Path, key: str, matrix: np.ndarray) -> None:
     if np.linalg.cond(matrix[:3, :3]) > 1e12:
         raise SceneError(f"{path}: {key} is singular: its left 3 x 3 block has no inverse")
 
-
-def _listed(views: list[int]) -> str:
-    shown = ", ".join(map(str, views[:8])) + (", ..." if len(views) > 8 else "")
-    return f" {shown}" if len(views) == 1 else f"s {shown}"

@@ -42,8 +42,11 @@ def pair_files(folder: Path, images: list[Path], masks: list[Path]) -> list[View
         SceneError: their numbers differ.
     """
     if len(images) != len(masks):
+        stems = {path.stem for path in images} ^ {path.stem for path in masks}
+        example = f" (for example {min(stems)} has only one of them)" if stems else ""
         raise SceneError(
-            f"{folder}: {len(images)} images but {len(masks)} masks; every image needs one mask, paired by sorted order"
+            f"{folder}: {len(images)} images but {len(masks)} masks{example}; every image needs one mask, paired by "
+            "sorted order"
         )
     return [ViewFiles(image, mask) for image, mask in zip(images, masks, strict=True)]
 
