@@ -6,14 +6,13 @@ into depth images, which answers the same questions to about a pixel.
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import torch
 import trimesh
 
 from nsr.errors import NsrError
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.synthetic.ray_casting import TriangleCaster, embree_is_installed
 
 SEEN_BY = 2  # cameras that must see a point before it counts
 
@@ -26,20 +25,14 @@ def surface_viewer(mesh: trimesh.Trimesh) -> EmbreeViewer | PointViewer:
     """
     if len(mesh.faces) == 0:
         raise NsrError("nothing can be seen of a mesh without faces")
-    return EmbreeViewer(mesh) if importlib.util.find_spec("embreex") else PointViewer(mesh)
+    return EmbreeViewer(mesh) if embree_is_installed() else PointViewer(mesh)
 
 
 class EmbreeViewer:
     """Casts rays at a mesh with Embree (float32)."""
 
-    FAR = 1e30  # Embree gives 1e37 where nothing is hit
-
     def __init__(self, mesh: trimesh.Trimesh):
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-
-        self.scene = EmbreeScene()
-        self.geometry = TriangleMesh(self.scene, np.ascontiguousarray(mesh.triangles, dtype=np.float32))
+        self.caster = TriangleCaster(np.asarray(mesh.vertices), np.asarray(mesh.faces))
         self.vertices = mesh.vertices
         self.slack = 1e-5 * float(np.abs(mesh.bounds).max())
 
@@ -47,9 +40,9 @@ class EmbreeViewer:
         """z-depth ``[N]`` of the first surface behind pixels ``[N, 2]`` (u, v) of a ``size`` (H, W) image; 0: none."""
         which = torch.full((len(pixels),), view, dtype=torch.long)
         origins, directions = cameras.rays(which, torch.as_tensor(pixels, dtype=cameras.poses.dtype))
-        along = self._first(origins, directions)
-        forward = (directions @ cameras.poses[view, :3, 2]).numpy()
-        return np.where(along < self.FAR, along * forward, 0.0)
+        along = self.caster.first_hit(origins, directions)[0]
+        forward = directions @ cameras.poses[view, :3, 2]
+        return torch.where(along.isfinite(), along * forward, 0.0).numpy()
 
     def in_sight(self, cameras: Cameras, view: int, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Which points ``[N, 3]`` on the surface a camera sees: inside its ``size`` (H, W) frame and not hidden."""
@@ -58,9 +51,9 @@ class EmbreeViewer:
         offsets = points[inside] - centre
         away = np.linalg.norm(offsets, axis=1)
         origins = np.broadcast_to(centre, offsets.shape)
-        along = self._first(torch.from_numpy(origins.copy()), torch.from_numpy(offsets / away[:, None]))
+        along, _ = self.caster.first_hit(torch.from_numpy(origins.copy()), torch.from_numpy(offsets / away[:, None]))
         seen = np.zeros(len(points), dtype=bool)
-        seen[inside] = along >= away - self.slack - 1e-5 * away
+        seen[inside] = along.numpy() >= away - self.slack - 1e-5 * away
         return seen
 
     def silhouette(self, cameras: Cameras, view: int, size: tuple[int, int]) -> np.ndarray:
@@ -75,19 +68,12 @@ class EmbreeViewer:
         covered[rows, columns] = (self.depth(cameras, view, pixels, size) > 0).reshape(u.shape)
         return covered
 
-    def _first(self, origins: torch.Tensor, directions: torch.Tensor) -> np.ndarray:
-        """Distance along each ray to the first hit, beyond ``FAR`` where there is none."""
-        return self.scene.run(
-            np.ascontiguousarray(origins.numpy(), dtype=np.float32),
-            np.ascontiguousarray(directions.numpy(), dtype=np.float32),
-            query="DISTANCE",
-        )
-
 
 class PointViewer:
     """Draws a mesh as a dense, seeded cloud of points into depth images."""
 
     POINTS = 3_000_000
+    SLACK = 8  # footprints: one cell sees a slanted surface at several depths
     POINTS_PER_CELL = 8  # so dense that a cell which the surface covers is as good as never empty
 
     def __init__(self, mesh: trimesh.Trimesh):
@@ -108,8 +94,7 @@ class PointViewer:
         front = image[at[:, 1].clip(0, image.shape[0] - 1), at[:, 0].clip(0, image.shape[1] - 1)]
         footprint = depth[inside] / cameras.intrinsics[view, 0, 0].item() * cell
         seen = np.zeros(len(points), dtype=bool)
-        # one cell sees a slanted surface at several depths
-        seen[inside] = (front == 0) | (depth[inside] <= front + 3 * footprint)
+        seen[inside] = (front == 0) | (depth[inside] <= front + self.SLACK * footprint)
         return seen
 
     def silhouette(self, cameras: Cameras, view: int, size: tuple[int, int]) -> np.ndarray:

@@ -30,6 +30,7 @@ def extract_mesh(
     radius: float = 1.0,
     *,
     largest_only: bool = True,
+    uniform_grid: bool = False,
     gradient_bound: float = 1.5,
     chunk: int = 65536,
     device: torch.device | str = "cpu",
@@ -45,6 +46,7 @@ def extract_mesh(
             where the longest axis would get more than twice as many.
         radius: of the bounding sphere, in the units of ``value``.
         largest_only: keep the largest component by area; else all of them.
+        uniform_grid: lay the grid over the sphere's whole bounding cube instead of the object's box.
         gradient_bound: a block is skipped where ``|value|`` at its centre exceeds this many times its half-diagonal.
             1 is enough for an exact distance; learnt fields need more.  Where a surface is found to leave the
             evaluated blocks all the same, it is followed.
@@ -68,9 +70,12 @@ def extract_mesh(
             f"the field has no surface inside the sphere of radius {radius:g}: it has one sign everywhere; "
             "train longer, or check the masks and the scale_mat"
         )
-    coarse = significant_components(coarse) if largest_only else coarse
-    lower, upper = coarse.bounds + BOX_MARGIN * spacing * np.array([[-1.0], [1.0]])
-    extent = upper - lower
+    if uniform_grid:
+        lower, extent = -cube / 2, cube
+    else:
+        coarse = significant_components(coarse) if largest_only else coarse
+        lower, upper = coarse.bounds + BOX_MARGIN * spacing * np.array([[-1.0], [1.0]])
+        extent = upper - lower
     spacing = max(extent.min(), extent.max() / LONGEST_OVER_SHORTEST) / resolution
     mesh = march(SparseGrid(field, lower, spacing, extent, gradient_bound))
     if mesh is None:

@@ -1,0 +1,180 @@
+"""The evaluation of a run: its mesh, its renders, their figures and a report, in one folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import trimesh
+
+from nsr.atomic import whole_file
+from nsr.errors import NsrError
+from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
+from nsr.evaluation.report import write_report
+from nsr.evaluation.views import score_views, summarise, write_scores
+from nsr.meshing.colour import vertex_colours
+from nsr.meshing.export import export_mesh
+from nsr.meshing.extraction import extract_mesh
+from nsr.scenes.scene import Scene
+
+METRICS_FILE = "metrics.json"
+VIEWS_FILE = "views.csv"
+REPORT_FILE = "report.html"
+PICTURE_FOLDER = "rendering"
+
+
+def evaluate_run(
+    run,
+    scene: Scene,
+    output_folder: str | Path,
+    *,
+    render: bool = True,
+    resolution: int = 512,
+    uniform_grid: bool = False,
+    report: bool = True,
+) -> dict:
+    """Measure a trained run and write everything a person may want to look at.
+
+    Writes into ``output_folder`` (each file whole or not at all): the coloured mesh in world coordinates
+    ``surface_world_coordinates_<step>.ply`` and ``.glb``; with ``render``, ``rendering/eval_NNN.png`` of every view
+    and ``views.csv``; ``metrics.json``; ``report.html``; and it prints a table.
+
+    Args:
+        run: what ``nsr.training.run.load_run`` gives.
+        scene: the scene it was trained on; the held-out views are looked at here for the first time.
+        output_folder: is made where it is missing.
+        render: render and measure the views; without it ``train`` and ``heldout`` are null.
+        resolution: of the mesh, see ``extract_mesh``; uniform_grid: likewise.
+        report: write the HTML report.
+
+    Returns:
+        What ``metrics.json`` holds: ``train`` and ``heldout`` (psnr in dB and ssim over the masks, iou, and hull_iou:
+        the silhouettes of the training views' visual hull, each a mean over views; null without views), ``geometry``
+        (chamfer in units of the normalised frame, chamfer_pixels, chamfer_world, normal_degrees, fscore at one pixel
+        footprint, ...; null without ground truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the
+        training, ``step`` and ``files``.
+
+    Raises:
+        NsrError: the folder cannot be written, the field has no surface, or the ground truth cannot be read.
+    """
+    started = time.perf_counter()
+    folder = _writable(Path(output_folder))
+    truth = read_ground_truth(scene)
+    device = run.cameras.poses.device
+    sdf, radiance = run.renderer.sdf, run.renderer.radiance
+
+    mesh = extract_mesh(sdf.value, resolution, uniform_grid=uniform_grid, device=device)
+    colours = vertex_colours(mesh, sdf, radiance, device=device)
+    stem = folder / f"surface_world_coordinates_{run.step}"
+    files = {
+        kind: export_mesh(mesh, stem.with_suffix(f".{kind}"), colours=colours, scale_mat=scene.scale_mat).name
+        for kind in ("ply", "glb")
+    }
+    metrics = {"train": None, "heldout": None, "geometry": None}
+    if render:
+        scores = score_views(run, scene, folder / PICTURE_FOLDER)
+        metrics["train"], metrics["heldout"] = summarise(scores, "train"), summarise(scores, "heldout")
+        write_scores(folder / VIEWS_FILE, scores)
+        files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}
+    if truth is not None:
+        metrics["geometry"] = measure_geometry(mesh, truth, scene)
+    if report:
+        files["report"] = REPORT_FILE
+    metrics |= {
+        "train_seconds": run.train_seconds,
+        "eval_seconds": time.perf_counter() - started,
+        "peak_memory_mb": run.peak_memory_mb,
+        "step": run.step,
+        "files": files,
+    }
+    metrics = _without_nan(metrics)
+    with whole_file(folder / METRICS_FILE) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    if report:
+        write_report(folder / REPORT_FILE, run, scene, metrics, mesh, colours)
+    print(format_metrics(metrics))
+    return metrics
+
+
+def measure_geometry(mesh: trimesh.Trimesh, truth: trimesh.Trimesh, scene: Scene) -> dict:
+    """Errors of a mesh against the true one, both in the normalised frame, in all units.
+
+    Distances are to surfaces, both ways, over what two training views see; the F-score's threshold is one footprint.
+    """
+    footprint = pixel_footprint(scene, truth)
+    sizes = [tuple(mask.shape) for mask in scene.masks]
+    errors = compare_surfaces(mesh, truth, footprint, cameras=scene.cameras, views=scene.train_views, sizes=sizes)
+    return errors.in_units(footprint, scene.scale)
+
+
+def read_ground_truth(scene: Scene) -> trimesh.Trimesh | None:
+    """The scene's true surface in the normalised frame; None where it names none.
+
+    Raises:
+        NsrError: the file is missing, is no mesh, or has no faces.
+    """
+    path = scene.ground_truth_mesh
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise NsrError(f"{path}: the ground-truth mesh of {scene.name} is missing")
+    try:
+        loaded = trimesh.load(path, force="mesh", process=False)
+    except Exception as error:  # trimesh raises whatever its readers trip over
+        raise NsrError(f"{path}: the ground-truth mesh cannot be read ({error})") from error
+    if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
+        raise NsrError(f"{path}: the ground truth has no faces; distances need a surface, not points")
+    return trimesh.Trimesh(scene.to_normalised(loaded.vertices), loaded.faces, process=False)
+
+
+def format_metrics(metrics: dict) -> str:
+    """The figures as a table to print."""
+    lines = []
+    if metrics["train"]:
+        lines.append(f"{'views':<16}{'PSNR dB':>9}{'SSIM':>8}{'IoU':>8}{'hull IoU':>10}")
+        for split, name in (("train", "training"), ("heldout", "held out")):
+            figures = metrics[split]
+            if figures is None:
+                lines.append(f"{name} (none)")
+                continue
+            label = f"{name} ({figures['views']})"
+            lines.append(
+                f"{label:<16}{_figure(figures['psnr'], 2):>9}{_figure(figures['ssim'], 3):>8}"
+                f"{_figure(figures['iou'], 4):>8}{_figure(figures['hull_iou'], 4):>10}"
+            )
+    geometry = metrics["geometry"]
+    if geometry:
+        lines.append(
+            f"Chamfer {geometry['chamfer_pixels']:.3f} pixel footprints = {geometry['chamfer']:.5f} of the unit sphere"
+            f" = {geometry['chamfer_world']:.4g} world units"
+        )
+        lines.append(f"normals {geometry['normal_degrees']:.1f} degrees, F-score {geometry['fscore']:.3f} at one footprint")
+    lines.append(
+        f"training {_figure(metrics['train_seconds'], 0)} s, peak memory {_figure(metrics['peak_memory_mb'], 0)} MB; "
+        f"evaluation {metrics['eval_seconds']:.0f} s"
+    )
+    return "\n".join(lines)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made where it is missing; found out before minutes of work whether it can be written."""
+    try:
+        with whole_file(folder / ".writable") as partial:
+            partial.touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise NsrError(f"cannot write the evaluation to {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _without_nan(value):
+    """JSON has no NaN and no infinity: null instead."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,140 @@
+"""Renders of a scene's views, measured against its photographs and kept as pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nsr.atomic import whole_file
+from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_iou
+from nsr.evaluation.visibility import surface_viewer
+from nsr.meshing.extraction import extract_mesh
+from nsr.rendering.image import RenderedView, render_view
+from nsr.scenes.pictures import write_picture
+from nsr.scenes.scene import Scene
+from nsr.scenes.visual_hull import VisualHull
+
+HULL_RESOLUTION = 192
+
+RenderView = Callable[..., RenderedView]
+
+
+@dataclass
+class ViewScore:
+    """One view's figures; psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's."""
+
+    view: int
+    split: str  # train | heldout
+    psnr: float
+    ssim: float
+    iou: float
+    hull_iou: float
+
+
+def score_views(
+    run, scene: Scene, picture_folder: Path, *, render: RenderView = render_view, progress: bool = True
+) -> list[ViewScore]:
+    """Render and measure every training and held-out view at its photograph's size.
+
+    Writes ``eval_NNN.png`` (the render) and ``normal_NNN.png`` (its normals in the camera's frame) per view.
+
+    Args:
+        run: a loaded run; its cameras are used, refined where they were trained.
+        picture_folder: is made where it is missing.
+        render: how a view is rendered.
+        progress: show a bar.
+    """
+    silhouettes = HullSilhouettes(scene)
+    splits = [("train", view) for view in scene.train_views] + [("heldout", view) for view in scene.heldout_views]
+    scores = []
+    for split, view in tqdm(splits, desc="views", unit="view", disable=not progress):
+        mask = scene.masks[view].numpy()
+        photograph = scene.images[view].numpy() / np.float32(255)
+        rendered = render(run.renderer, run.cameras, view, *mask.shape)
+        rgb, hit = rendered.rgb.cpu().numpy(), rendered.hit.cpu().numpy()
+        rotation = run.cameras.poses[view, :3, :3].detach().cpu().numpy()
+        save_picture(picture_folder / f"eval_{view:03d}.png", as_uint8(rgb))
+        save_picture(picture_folder / f"normal_{view:03d}.png", normal_picture(rendered.normal.cpu().numpy(), hit, rotation))
+        scores.append(
+            ViewScore(
+                view=view,
+                split=split,
+                psnr=masked_psnr(rgb, photograph, mask),
+                ssim=masked_ssim(rgb, photograph, mask),
+                iou=silhouette_iou(hit, mask),
+                hull_iou=silhouette_iou(silhouettes.of(view), mask),
+            )
+        )
+    return scores
+
+
+class HullSilhouettes:
+    """What the visual hull of a scene's training views looks like from any of its cameras."""
+
+    def __init__(self, scene: Scene, resolution: int = HULL_RESOLUTION):
+        self.cameras = scene.cameras
+        self.sizes = [tuple(mask.shape) for mask in scene.masks]
+        hull = VisualHull.carve(
+            [scene.masks[view] for view in scene.train_views], scene.cameras.select(scene.train_views), resolution
+        )
+        self.viewer = surface_viewer(extract_mesh(hull.value, resolution, largest_only=False))
+
+    def of(self, view: int) -> np.ndarray:
+        """``[H, W]`` bool silhouette at the size of that view's mask."""
+        return self.viewer.silhouette(self.cameras, view, self.sizes[view])
+
+
+def summarise(scores: list[ViewScore], split: str) -> dict | None:
+    """Means over one split's views (and the spread of psnr, as IDR prints it); None where it has no views."""
+    chosen = [score for score in scores if score.split == split]
+    if not chosen:
+        return None
+    summary = {
+        name: float(np.nanmean([getattr(score, name) for score in chosen])) for name in ("psnr", "ssim", "iou", "hull_iou")
+    }
+    summary["psnr_std"] = float(np.nanstd([score.psnr for score in chosen]))
+    return summary | {"views": len(chosen)}
+
+
+def write_scores(path: Path, scores: list[ViewScore]) -> None:
+    """One CSV line per view."""
+    with whole_file(path) as partial, open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, [column.name for column in fields(ViewScore)])
+        writer.writeheader()
+        for score in scores:
+            writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in asdict(score).items()})
+
+
+def read_scores(path: Path) -> list[ViewScore]:
+    """The lines that ``write_scores`` wrote."""
+    with open(path, newline="") as file:
+        return [
+            ViewScore(int(row["view"]), row["split"], *(float(row[name]) for name in ("psnr", "ssim", "iou", "hull_iou")))
+            for row in csv.DictReader(file)
+        ]
+
+
+def normal_picture(normal: np.ndarray, hit: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """``[H, W, 3]`` uint8 picture of normals in the camera's frame: red right, green up, blue towards the camera.
+
+    Args:
+        normal: ``[H, W, 3]`` unit, normalised frame; hit: ``[H, W]``; rotation: ``[3, 3]`` camera-to-world.
+    """
+    in_camera = normal @ rotation * [1, -1, -1]
+    return as_uint8(np.where(hit[..., None], (in_camera + 1) / 2, 1.0))
+
+
+def as_uint8(picture: np.ndarray) -> np.ndarray:
+    """[0, 1] to 0..255, rounded."""
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a uint8 picture; the file appears whole or not at all."""
+    with whole_file(path) as partial:
+        write_picture(partial, picture)
