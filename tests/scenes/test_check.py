@@ -171,7 +171,7 @@ def test_unusable_matrices(sphere_scene_folder, key, value, words):
     assert str(caught.value) == report.errors[0]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "middle", "text", "npy", "empty"])
+@pytest.mark.parametrize("damage", ["truncated", "middle", "flags", "text", "npy", "empty"])
 def test_damaged_camera_files(sphere_scene_folder, damage):
     path = sphere_scene_folder / "cameras.npz"
     whole = path.read_bytes()
@@ -179,11 +179,12 @@ def test_damaged_camera_files(sphere_scene_folder, damage):
         np.save(path.with_suffix(".npy"), np.zeros((8, 3, 5)))
         path.with_suffix(".npy").rename(path)
     else:
-        middle = len(whole) // 2
+        middle, entry = len(whole) // 2, whole.index(b"PK\x01\x02")  # of the zip's directory
         path.write_bytes(
             {
                 "truncated": whole[:middle],
                 "middle": whole[: middle - 90] + bytes(200) + whole[middle + 110 :],
+                "flags": whole[: entry + 8] + b"\x01" + whole[entry + 9 :],  # "encrypted"
                 "text": b"not a camera",
                 "empty": b"",
             }[damage]

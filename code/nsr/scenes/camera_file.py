@@ -16,6 +16,9 @@ from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras, decompose_projection, projection_matrices
 
 SCALE_TOLERANCE = 1e-6  # relative; between the scale_mat of views
+# What np.load raises on damaged files; AttributeError and TypeError where a plain .npy gives an array and no archive,
+# RuntimeError where damaged flags ask for a password or for an unknown compression.
+_DAMAGE = (OSError, ValueError, TypeError, EOFError, AttributeError, RuntimeError)
 
 
 @dataclass
@@ -113,8 +116,7 @@ def read_camera_file(path: str | Path) -> CameraFile:
                 match = re.fullmatch(r"(world_mat|scale_mat)_(\d+)", key)
                 if match:
                     matrices[match[1]][int(match[2])] = np.asarray(archive[key], dtype=np.float64)
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        # TypeError and AttributeError: np.load of a plain .npy gives an array, which is no archive
+    except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise SceneError(f"{path}: not an npz of camera matrices, or damaged; copy or make it again") from error
     return CameraFile(path, matrices["world_mat"], matrices["scale_mat"])
 

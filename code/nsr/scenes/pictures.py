@@ -87,7 +87,7 @@ class _opened:
         try:
             with Image.open(path) as picture:
                 picture.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "not a picture, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
             raise SceneError(f"{path}: cannot be read ({reason})") from error
         self.picture = picture
