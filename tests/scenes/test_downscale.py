@@ -27,6 +27,8 @@ def test_a_copy_by_factor_equals_loading_at_that_size(sphere_scene_folder, tmp_p
 def test_a_scene_never_grows_and_a_failure_leaves_nothing(sphere_scene_folder, tmp_path):
     with pytest.raises(SceneError, match="48x64 to 50x64"):
         downscale_scene(sphere_scene_folder, tmp_path / "new", size=(50, 64))
+    with pytest.raises(SceneError, match="0.5 would enlarge"):
+        downscale_scene(sphere_scene_folder, tmp_path / "new", factor=0.5)
     (sphere_scene_folder / "image" / "007.png").write_bytes(b"broken")
     with pytest.raises(SceneError, match="007.png"):
         downscale_scene(sphere_scene_folder, tmp_path / "new", factor=2)

@@ -90,6 +90,12 @@ def test_a_larger_img_res_is_ignored_with_a_warning(sphere_scene_folder, caplog)
     assert "img_res 1200x1600" in caplog.text and "8 of 8" in caplog.text
 
 
+@pytest.mark.parametrize("img_res", [[0, 64], [48], [48, -1]])
+def test_an_impossible_img_res_is_an_error(sphere_scene_folder, img_res):
+    with pytest.raises(SceneError, match="img_res is .* must be .height, width."):
+        load_scene(sphere_scene_folder, img_res=img_res)
+
+
 def test_memory_is_four_bytes_a_pixel(sphere_scene):
     """So 64 views of 1200x1600 are 0.49e9 bytes."""
     in_memory = sum(tensor.nbytes for tensor in [*sphere_scene.images, *sphere_scene.masks])

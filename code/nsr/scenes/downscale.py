@@ -40,6 +40,8 @@ def downscale_scene(
     """
     if (factor is None) == (size is None):
         raise ValueError("give either factor or size")
+    if factor is not None and factor < 1:
+        raise SceneError(f"a factor of {factor:g} would enlarge the scene; it must be at least 1")
     source, target = Path(source), Path(target)
     if target.exists() and any(target.iterdir()):
         raise SceneError(f"{target} is not empty; write the smaller scene to a new folder")
@@ -65,11 +67,14 @@ def downscale_scene(
     for_images, for_masks = itertools.tee(zip(map(read_view, files), new_sizes, strict=True))
     images = (resize_picture(image, new) for (image, _), new in for_images)
     masks = (resize_mask(mask, new) for (_, mask), new in for_masks)
-    with whole_folder(target) as partial:
-        write_scene(partial, images, masks, *scaled_cameras(source / CAMERA_FILE), image_format)
-        for path in sorted(source.glob("*.npz")):
-            if path.name != CAMERA_FILE and read_camera_file(path).world_mats:
-                write_camera_file(partial / path.name, *scaled_cameras(path))
-        if (source / GROUND_TRUTH_MESH).is_file():
-            (partial / GROUND_TRUTH_MESH).parent.mkdir()
-            shutil.copyfile(source / GROUND_TRUTH_MESH, partial / GROUND_TRUTH_MESH)
+    try:
+        with whole_folder(target) as partial:
+            write_scene(partial, images, masks, *scaled_cameras(source / CAMERA_FILE), image_format)
+            for path in sorted(source.glob("*.npz")):
+                if path.name != CAMERA_FILE and read_camera_file(path).world_mats:
+                    write_camera_file(partial / path.name, *scaled_cameras(path))
+            if (source / GROUND_TRUTH_MESH).is_file():
+                (partial / GROUND_TRUTH_MESH).parent.mkdir()
+                shutil.copyfile(source / GROUND_TRUTH_MESH, partial / GROUND_TRUTH_MESH)
+    except OSError as error:
+        raise SceneError(f"{target}: the smaller scene cannot be written ({error.strerror or error})") from error

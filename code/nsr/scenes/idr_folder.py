@@ -137,6 +137,8 @@ def load_scene(
         SceneError: something is missing, unreadable or contradictory; one line that names it.
     """
     folder = Path(folder)
+    if img_res is not None and (len(img_res) != 2 or min(img_res) < 1):
+        raise SceneError(f"img_res is {list(img_res)}; it must be [height, width] in pixels, both at least 1")
     files = list_views(folder)
     camera_file = read_camera_file(folder / (cam_file or CAMERA_FILE))
     cameras, scale_mat = camera_file.cameras(len(files))
