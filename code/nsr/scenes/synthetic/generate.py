@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nsr.atomic import whole_folder
 from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.idr_folder import CAMERA_FILE, GROUND_TRUTH_MESH, IMAGE_FOLDER, MASK_FOLDER, write_scene
+from nsr.scenes.synthetic.analytic_surface import AnalyticSurface
 from nsr.scenes.synthetic.layouts import layout_cameras
 from nsr.scenes.synthetic.light import Light, studio_light
+from nsr.scenes.synthetic.mesh_surface import MeshSurface
 from nsr.scenes.synthetic.rendering import Material, Renderer, View
+from nsr.scenes.synthetic.room import Room
 from nsr.scenes.synthetic.shapes import SHAPES
-from nsr.scenes.synthetic.spec import SyntheticSpec
-from nsr.scenes.synthetic.surfaces import AnalyticSurface, Surface
+from nsr.scenes.synthetic.spec import ROOM_HALF_SIZE, SyntheticSpec
+from nsr.scenes.synthetic.surfaces import Surface
 from nsr.scenes.synthetic.texture import WaveTexture
 
 GROUND_TRUTH_FOLDER = "ground_truth"
@@ -40,7 +46,7 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
       ``seen`` is the coverage, or 1 in a room;
     * ``light.json`` and ``spec.json``: light and recipe.
 
-    A mask is True where the object covers at least half of the pixel.  Everything appears together or not at all.
+    A mask is True where the object covers at least half of the pixel, or everywhere in a room.  Everything appears together or not at all.
 
     Raises:
         SceneError: the spec cannot be used, the folder has a scene already, or the disk refuses.
@@ -52,14 +58,14 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
             raise SceneError(f"{folder / entry} exists already; make the scene in a new folder or take that one away")
     cameras = scene_cameras(spec)
     surface = make_surface(spec)
-    light = scene_light(spec)
+    renderer = make_renderer(spec, surface)
     try:
         with whole_folder(folder) as partial:
             (partial / GROUND_TRUTH_FOLDER / "views").mkdir(parents=True)
             _write_mesh(partial / GROUND_TRUTH_MESH, surface, spec)
-            _write_json(partial / GROUND_TRUTH_FOLDER / "light.json", light_description(light, spec))
+            _write_json(partial / GROUND_TRUTH_FOLDER / "light.json", light_description(renderer.light, spec))
             _write_json(partial / GROUND_TRUTH_FOLDER / "spec.json", dataclasses.asdict(spec))
-            images, masks = _render_views(partial, spec, surface, light, cameras)
+            images, masks = _render_views(partial, spec, renderer, cameras)
             write_scene(partial, images, masks, cameras, scale_matrix(spec))
     except OSError as error:
         raise SceneError(f"{folder}: the scene cannot be written ({error.strerror or error})") from error
@@ -84,12 +90,28 @@ def scene_light(spec: SyntheticSpec) -> Light:
 
 
 def make_surface(spec: SyntheticSpec) -> Surface:
-    """The object of ``spec``, coloured, normalised frame."""
+    """The object of ``spec``, coloured, normalised frame.
+
+    Raises:
+        SceneError: its mesh file cannot be used.
+    """
     texture = None
-    if "procedural" in spec.texture:
+    if spec.texture in ("procedural", "own_times_procedural"):
         texture = WaveTexture(spec.texture_wavelength, spec.texture_contrast, spec.seed)
+    if not spec.is_analytic:
+        return MeshSurface(spec.shape, spec.mesh_up, spec.texture.startswith("own"), texture)
     shape = SHAPES[spec.shape] if spec.relief else SHAPES[spec.shape].without_relief()
     return AnalyticSurface(shape, texture, LARGEST_MESH_ERROR * smallest_footprint(spec))
+
+
+def make_renderer(spec: SyntheticSpec, surface: Surface) -> Renderer:
+    """``surface`` under the light, in the material and in the room of ``spec``."""
+    room = None
+    if spec.room:
+        # The walls are farther than the object: longer waves keep their texture from aliasing.
+        room = Room(ROOM_HALF_SIZE, WaveTexture(4 * spec.texture_wavelength, spec.texture_contrast, spec.seed + 1))
+    material = Material(spec.specular, spec.shininess)
+    return Renderer(surface, scene_light(spec), material, spec.background, spec.supersampling, room)
 
 
 def smallest_footprint(spec: SyntheticSpec) -> float:
@@ -119,19 +141,20 @@ def light_description(light: Light, spec: SyntheticSpec) -> dict:
 
 
 def _render_views(
-    folder: Path, spec: SyntheticSpec, surface: Surface, light: Light, cameras: Cameras
+    folder: Path, spec: SyntheticSpec, renderer: Renderer, cameras: Cameras
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Render every view, write its ground truth, and return its image and mask."""
-    renderer = Renderer(
-        surface, light, Material(spec.specular, spec.shininess), spec.background, spec.supersampling
-    )
-    images, masks = [], []
-    for index in range(spec.views):
+
+    def render(index: int) -> tuple[np.ndarray, np.ndarray]:
         view = renderer.render(cameras, index, spec.height, spec.width)
         _write_view(folder / GROUND_TRUTH_FOLDER / "views" / f"{index:03d}.npz", view, spec)
-        images.append((view.image * 255 + 0.5).byte().numpy())
-        masks.append((view.coverage >= 0.5).numpy())
-    return images, masks
+        mask = torch.ones_like(view.coverage, dtype=torch.bool) if spec.room else view.coverage >= 0.5
+        return (view.image * 255 + 0.5).byte().numpy(), mask.numpy()
+
+    # Embree and torch let go of the interpreter's lock; each view is computed alike whichever thread takes it.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        pictures = list(pool.map(render, range(spec.views)))
+    return [image for image, _ in pictures], [mask for _, mask in pictures]
 
 
 def _write_view(path: Path, view: View, spec: SyntheticSpec) -> None:

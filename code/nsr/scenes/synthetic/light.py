@@ -102,7 +102,7 @@ def studio_light(ambient: float, point_lights: int, intensity: float, shadows: b
     azimuth = random.uniform(0, 2 * np.pi) + np.arange(point_lights) * np.pi * (3 - np.sqrt(5))
     height = 0.7 - 1.2 * (np.arange(point_lights) + 0.5) / max(point_lights, 1)
     planar = np.sqrt(1 - height**2)
-    positions = 4.0 * np.stack([planar * np.cos(azimuth), planar * np.sin(azimuth), height], axis=-1)
+    positions = 3.5 * np.stack([planar * np.cos(azimuth), planar * np.sin(azimuth), height], axis=-1)
     colours = intensity * (1 + random.uniform(-0.06, 0.06, size=(point_lights, 3)))
 
     def tensor(array: np.ndarray) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.synthetic.light import Light
-from nsr.scenes.synthetic.surfaces import Hits, Surface
+from nsr.scenes.synthetic.surfaces import Hits, Surface, Visible
 
 _RAYS = 1 << 18  # at once
 _SHADOW_START = 1e-3  # of a shadow ray above the surface, normalised units
@@ -55,7 +55,7 @@ class Renderer:
         light, material: what it is lit by, and how it shines.
         background: grey behind the object where there is no room.
         supersampling: rays along a pixel's side.
-        room: a surface round everything, matt, or None.
+        room: what is round everything, matt, or None.
     """
 
     surface: Surface
@@ -63,7 +63,7 @@ class Renderer:
     material: Material
     background: float = 1.0
     supersampling: int = 2
-    room: Surface | None = None
+    room: Visible | None = None
 
     def render(self, cameras: Cameras, view: int, height: int, width: int) -> View:
         """The view of camera ``view`` of ``cameras``, ``height`` x ``width`` pixels."""
@@ -137,10 +137,11 @@ class Renderer:
         for index, position in enumerate(self.light.positions):
             diffuse, highlight = self.light.point(index, hits.points, hits.normals, to_eye, material.shininess)
             if self.light.shadows:
-                start = hits.points + _SHADOW_START * hits.normals
+                facing = torch.nonzero(diffuse[:, 0] > 0).squeeze(-1)
+                start = hits.points[facing] + _SHADOW_START * hits.normals[facing]
                 blocked = self.surface.is_blocked(start, torch.nn.functional.normalize(position - start, dim=-1))
-                lit = (~blocked).unsqueeze(-1).to(diffuse.dtype)
-                diffuse, highlight = diffuse * lit, highlight * lit
+                diffuse[facing[blocked]] = 0
+                highlight[facing[blocked]] = 0
             shading = shading + diffuse
             specular = specular + material.specular * highlight
         return hits.albedo, hits.albedo * shading, specular

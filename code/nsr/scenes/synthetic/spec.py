@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nsr.errors import SceneError
@@ -75,8 +75,6 @@ class SyntheticSpec:
 
     def without_relief(self) -> SyntheticSpec:
         """The same scene of the smooth body."""
-        from dataclasses import replace
-
         return replace(self, relief=False)
 
     @property
@@ -122,7 +120,7 @@ class SyntheticSpec:
 
 
 #: The room is the cube of this half size round the object, normalised units.
-ROOM_HALF_SIZE = 4.5
+ROOM_HALF_SIZE = 6.0
 
 #: The scene that demonstrations and benchmarks use: a carved stone whose bowls no silhouette shows.
 DEFAULT_SPEC = SyntheticSpec()

@@ -23,6 +23,7 @@ class WaveTexture:
     """
 
     PALETTE = ((0.88, 0.80, 0.66), (0.76, 0.40, 0.27), (0.34, 0.48, 0.58))  # sand, terracotta, slate
+    STEEPNESS = 2.4  # of the patterns' edges
     WAVES = 20  # of each pattern: enough that no direction shows
 
     def __init__(self, wavelength: float, contrast: float, seed: int) -> None:
@@ -46,10 +47,17 @@ class WaveTexture:
 
     def albedo(self, points: Tensor) -> Tensor:
         """Albedo ``[N, 3]`` in (0, 1) at ``points [N, 3]`` of the normalised frame, on their device."""
-        device = points.device
-        waves = torch.sin(points @ self.frequencies.to(device) + self.phases.to(device)) @ self.weights.to(device)
-        squashed = torch.sigmoid(waves * torch.tensor([2.2, 2.5, 2.5], device=device))
-        fine, first, second = squashed.unsqueeze(-1).unbind(-2)
-        base, other, third = self.palette.to(device)
+        fine, first, second = self._patterns(points, 3).unsqueeze(-1).unbind(-2)
+        base, other, third = self.palette.to(points.device)
         colour = torch.lerp(torch.lerp(base, other, first), third, 0.6 * second)
         return colour * (1 - self.contrast * (1 - fine))
+
+    def fine(self, points: Tensor) -> Tensor:
+        """The fine pattern alone: a grey factor ``[N, 1]`` in (0, 1) at ``points [N, 3]``."""
+        return 1 - self.contrast * (1 - self._patterns(points, 1))
+
+    def _patterns(self, points: Tensor, count: int) -> Tensor:
+        """The first ``count`` patterns (fine, and two coarse ones), ``[N, count]`` in (0, 1)."""
+        device = points.device
+        waves = torch.sin(points @ self.frequencies.to(device) + self.phases.to(device))
+        return torch.sigmoid(self.STEEPNESS * (waves @ self.weights[:, :count].to(device)))
