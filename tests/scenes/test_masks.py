@@ -32,13 +32,13 @@ def test_options_do_what_they_say(ring_and_speck):
     np.testing.assert_array_equal(make_mask(ring_and_speck, fill_holes=False), ring)
     np.testing.assert_array_equal(make_mask(ring_and_speck, largest_component=False), disc | speck)
     np.testing.assert_array_equal(make_mask(255 - ring_and_speck, invert=True), disc)
-    np.testing.assert_array_equal(make_mask(ring_and_speck, threshold=128), disc)
-    assert not make_mask(ring_and_speck, threshold=230).any()
+    np.testing.assert_array_equal(make_mask(ring_and_speck, threshold=0.5), disc)
+    assert not make_mask(ring_and_speck, threshold=0.9).any()
 
 
 def test_a_folder_of_photographs_gets_its_silhouettes(sphere_scene_folder, sphere_truth):
-    """The sphere on grey 40 is brighter than 43 nearly everywhere, and what is not is enclosed."""
-    paths = make_masks(sphere_scene_folder / "image", sphere_scene_folder / "made", threshold=43)
+    """The sphere on grey 40 is brighter than .17 of white nearly everywhere, and what is not is enclosed."""
+    paths = make_masks(sphere_scene_folder / "image", sphere_scene_folder / "made", threshold=0.17)
     assert [path.name for path in paths] == [f"{view:03d}.png" for view in range(8)]
     for view, path in enumerate(paths):
         made, true = read_mask(path), sphere_truth.render(view)[1]
@@ -59,7 +59,7 @@ def test_an_alpha_channel_is_the_mask(tmp_path, ring_and_speck):
 
 def test_an_impossible_threshold_leaves_nothing(sphere_scene_folder):
     with pytest.raises(SceneError, match="000.png: the mask would be empty.*another threshold"):
-        make_masks(sphere_scene_folder / "image", sphere_scene_folder / "made", threshold=254)
+        make_masks(sphere_scene_folder / "image", sphere_scene_folder / "made", threshold=0.99)
     assert not (sphere_scene_folder / "made").exists()
     with pytest.raises(SceneError, match="exists already"):
-        make_masks(sphere_scene_folder / "image", sphere_scene_folder / "mask", threshold=43)
+        make_masks(sphere_scene_folder / "image", sphere_scene_folder / "mask", threshold=0.17)

@@ -23,7 +23,7 @@ def make_mask(
 
     Args:
         grey: ``[H, W]`` uint8.
-        threshold: grey value, 0 to 255; the object is brighter; None: chosen by Otsu's method
+        threshold: the object is brighter than this fraction of white (0 to 1); None: chosen by Otsu's method
             ("A threshold selection method from gray-level histograms", 1979).
         invert: the object is the darker part.
         largest_component: keep the largest 8-connected region only.
@@ -34,7 +34,7 @@ def make_mask(
     """
     from scipy import ndimage
 
-    level = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0] if threshold is None else threshold
+    level = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0] if threshold is None else threshold * 255
     mask = (grey > level) != invert
     if largest_component:
         count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
@@ -78,7 +78,7 @@ def make_masks(
                 if mask.all() or not mask.any():
                     raise SceneError(
                         f"{path}: the mask would be {'full' if mask.any() else 'empty'}; its grey values go from "
-                        f"{grey.min()} to {grey.max()}, so choose another threshold"
+                        f"{grey.min() / 255:.2f} to {grey.max() / 255:.2f}, so choose another threshold"
                     )
                 names.append(f"{path.stem}.png")
                 write_picture(partial / names[-1], mask)
