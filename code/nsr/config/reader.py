@@ -12,12 +12,12 @@ import difflib
 import json
 import logging
 import math
-import os
 import types
 import typing
 from pathlib import Path
 from typing import Any
 
+from nsr.atomic import whole_file
 from nsr.config.legacy import upgrade_legacy
 from nsr.config.schema import Config, EncodingConfig
 from nsr.errors import ConfigError
@@ -46,7 +46,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | list[str] | None =
     tree = upgrade_legacy(_parse_file(path), str(path))
     config = _fill(Config, tree, _Place(str(path)))
     if overrides:
-        pairs = overrides if isinstance(overrides, dict) else _parse_assignments(overrides)
+        pairs = overrides if isinstance(overrides, dict) else parse_assignments(overrides)
         config = _override(config, pairs)
     return config
 
@@ -55,15 +55,11 @@ def dump_config(config: Config, path: str | Path) -> None:
     """Write ``config`` as HOCON that ``load_config`` reads back equal; the file appears whole or not at all.
 
     Raises:
-        OSError: the folder is missing or the disk is full; nothing is left behind.
+        OSError: it cannot be written, as on a full disk; nothing is left behind.
     """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        temporary.write_text("\n".join(_lines(_to_tree(config), "")) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = "\n".join(_lines(_to_tree(config), "")) + "\n"
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @dataclasses.dataclass
@@ -134,7 +130,8 @@ def _parse_text(text: str, source: str, basedir: str | None = None) -> dict:
     return tree.as_plain_ordered_dict()
 
 
-def _parse_assignments(assignments: list[str]) -> dict[str, Any]:
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """``["train.steps=500"]`` as ``{"train.steps": 500}``, values in HOCON; a ``ConfigError`` where one is not so."""
     pairs = {}
     for assignment in assignments:
         key, sign, value = assignment.partition("=")

@@ -1,0 +1,13 @@
+"""IDR's evaluation command: python evaluation/eval.py --conf ../confs/default.conf --scan_id 65."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("nsr") is None:  # run from a checkout that is not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from nsr.cli.main import evaluation_script
+
+if __name__ == "__main__":
+    sys.exit(evaluation_script())

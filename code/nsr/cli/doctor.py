@@ -1,0 +1,79 @@
+"""``nsr doctor``: what this machine has, for a person and for a bug report."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+
+import nsr
+from nsr.cli.locations import project_root
+from nsr.cli.train import DEFAULT_CONF, find_conf
+from nsr.errors import NsrError
+
+_REQUIRED = (
+    "torch", "numpy", "scipy", "scikit-image", "trimesh", "imageio", "opencv-python-headless", "pyhocon", "plotly",
+    "tqdm", "tensorboard",
+)
+_OPTIONAL = {
+    "embreex": "fast ray casting for scenes from triangle meshes",
+    "rtree": "point-to-surface distances on large meshes",
+}
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="what this machine has",
+        description="Print python, torch, devices, packages and where confs and data are looked for. "
+        "Exit code 0 when everything needed is here, 1 when something is missing.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; 1 when a required package or the default conf is missing."""
+    missing = 0
+    print(f"nsr {nsr.__version__}, python {platform.python_version()} ({sys.executable})")
+    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors")
+    print("needed:")
+    for package in _REQUIRED:
+        version = _version(package)
+        missing += version is None
+        print(f"  {package:24} {version or 'MISSING: pip install ' + package}")
+    print("optional:")
+    for package, purpose in _OPTIONAL.items():
+        print(f"  {package:24} {_version(package) or 'not installed'} ({purpose})")
+    print("devices:")
+    for line in _devices() if _version("torch") else ["unknown without torch"]:
+        print(f"  {line}")
+    try:
+        conf = str(find_conf(DEFAULT_CONF))
+    except NsrError as error:
+        conf, missing = f"MISSING: {error}", missing + 1
+    print(f"default conf: {conf}")
+    root = project_root()
+    data = os.environ.get("NSR_DATA") or (f"not set (looked for here and in {root / 'data' if root else 'data'})")
+    print(f"data root NSR_DATA: {data}")
+    return 1 if missing else 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[str]:
+    import torch
+
+    lines = [f"cpu: {torch.get_num_threads()} threads"]
+    if not torch.cuda.is_available():
+        return [*lines, "cuda: none that torch sees" + ("" if torch.version.cuda else " (this torch is built without)")]
+    for index in range(torch.cuda.device_count()):
+        free, total = (value / 2**30 for value in torch.cuda.mem_get_info(index))
+        lines.append(f"cuda {index}: {torch.cuda.get_device_name(index)}, {free:.1f} of {total:.1f} GiB free")
+    return lines

@@ -1,0 +1,123 @@
+"""``nsr eval`` and IDR's ``eval.py``: mesh, renders, metrics and a report of a trained run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from nsr.cli.arguments import add_device, add_run_choice, positive_int
+from nsr.cli.locations import find_conf, output_folder
+from nsr.cli.train import DEFAULT_CONF, experiment_name
+from nsr.config.reader import load_config
+from nsr.training.run_folder import find_checkpoint, find_run
+
+EVALUATION_FOLDER = "evaluation"
+EVALS_FOLDER = "evals"  # beside the experiments, as in IDR
+
+_EXAMPLES = """\
+examples:
+  nsr eval exps/default_mug                            the newest run of that experiment
+  nsr eval exps/default_mug/2026_01_31_12_00_00 --checkpoint 500
+  nsr eval exps --resolution 256 --no_rendering        the newest run of all, a coarser mesh, no pictures
+
+Writes into RUN/evaluation: the mesh in world coordinates, renders of every view, metrics.json, a CSV with a line per
+view and report.html.
+"""
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval",
+        help="mesh, renders, metrics and a report of a trained run",
+        description="Evaluate a run: extract its mesh, render its views, measure both, write a report.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="RUN", help="a run folder, an experiment, or a folder of experiments")
+    parser.add_argument("--output", help="where to write (default: RUN/evaluation)")
+    parser.add_argument("--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only")
+    _add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def script_parser() -> argparse.ArgumentParser:
+    """The parser of IDR's ``eval.py``."""
+    parser = argparse.ArgumentParser(
+        prog="eval.py",
+        description="Evaluate a run of the experiment that a conf and a scan name; writes into evals/.",
+        epilog="example: python evaluation/eval.py --conf ../confs/default.conf --scan_id 65 --eval_rendering",
+    )
+    parser.add_argument("--conf", default=DEFAULT_CONF, help=f"conf file (default: {DEFAULT_CONF})")
+    parser.add_argument("--expname", default="", help="what was added to the conf's experiment name")
+    parser.add_argument("--exps_folder", default="exps", help="where the runs are (default: exps)")
+    parser.add_argument("--scan_id", type=int, default=-1, help="the scan (default: the conf's)")
+    parser.add_argument("--eval_rendering", action="store_true", help="render every view and measure the renders")
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data_dir", help="where the scene is now, if it has moved since training")
+    parser.add_argument(
+        "--resolution", type=positive_int, default=512, help="of the mesh, along its shortest axis (default: 512)"
+    )
+    parser.add_argument(
+        "--is_uniform_grid", action="store_true",
+        help="extract the mesh from the whole cube [-1, 1]^3 instead of the object's own aligned box",
+    )
+    parser.add_argument("--eval_cameras", action="store_true", help="measure the accuracy of trained cameras")
+    add_run_choice(parser)
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``nsr eval RUN``."""
+    run_folder = find_run(_existing_folder(arguments.folder), arguments.timestamp)
+    output = Path(arguments.output).resolve() if arguments.output else run_folder / EVALUATION_FOLDER
+    return _evaluate(run_folder, output, arguments)
+
+
+def run_script(arguments: argparse.Namespace) -> int:
+    """IDR's way: the conf and the scan name the experiment."""
+    config = load_config(find_conf(arguments.conf))
+    config.train.expname += arguments.expname
+    if arguments.scan_id >= 0:
+        config.dataset.scan_id = arguments.scan_id
+    experiments = output_folder(arguments.exps_folder)
+    name = experiment_name(config, Path(config.dataset.data_dir).name)
+    run_folder = find_run(experiments / name, arguments.timestamp)
+    return _evaluate(run_folder, experiments.parent / EVALS_FOLDER / name, arguments)
+
+
+def _existing_folder(name: str) -> Path:
+    """A run folder given from the current folder, or from where runs are written."""
+    here = Path(name).expanduser()
+    return here if here.is_dir() else output_folder(name)
+
+
+def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> int:
+    checkpoint = find_checkpoint(run_folder, arguments.checkpoint)
+
+    # torch takes seconds to import: a run that is not there is reported without it
+    from nsr.cli.device import choose_device
+    from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
+    from nsr.scenes.locate import scene_from_config
+    from nsr.training.run import load_run
+
+    run = load_run(run_folder, checkpoint, choose_device(arguments.gpu))
+    dataset = run.config.dataset
+    if arguments.data_dir is not None:
+        dataset = dataclasses.replace(dataset, data_dir=arguments.data_dir)
+    scene = scene_from_config(dataset)
+    metrics = evaluate_run(
+        run,
+        scene,
+        output,
+        render=arguments.eval_rendering,
+        resolution=arguments.resolution,
+        uniform_grid=arguments.is_uniform_grid,
+    )
+    for kind, name in {**metrics["files"], "metrics": METRICS_FILE}.items():
+        print(f"{kind + ':':<9} {output / name}")
+    return 0

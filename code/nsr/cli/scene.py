@@ -1,0 +1,175 @@
+"""``nsr scene make|check|perturb|mask``: folders of images, masks and cameras."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from nsr.cli.arguments import positive_int, positive_number
+from nsr.cli.locations import output_folder
+
+_EXAMPLES = """\
+examples:
+  nsr scene make data/default                        the default scene: a carved stone, 32 views of 256x256
+  nsr scene make data/cow --shape cow.obj --texture own --views 48
+  nsr scene check photos/mug                         exit code 0 (perhaps with warnings) or 1 (errors)
+  nsr scene perturb data/default --degrees 2         writes cameras_linear_init.npz beside cameras.npz
+  nsr scene mask photos/mug                          masks from photographs before a plain background
+"""
+
+# The fields of a SyntheticSpec, each a flag of its own: type, what it is.  What is not given keeps the spec's default.
+SPEC_FLAGS = {
+    "shape": (str, "an analytic shape's name, or a triangle mesh file"),
+    "mesh_up": (str, "axis of a mesh file that points up: x, y or z"),
+    "views": (positive_int, "number of views"),
+    "height": (positive_int, "image height in pixels"),
+    "width": (positive_int, "image width in pixels"),
+    "field_of_view": (positive_number, "horizontal, degrees"),
+    "layout": (str, "where the cameras stand: sphere, ring or path"),
+    "elevation": (float, "of the ring, or of the path's two ends, degrees"),
+    "distance": (positive_number, "of the cameras from the object's centre; its radius is about 0.8"),
+    "texture": (str, "procedural, own (a mesh file's), own_times_procedural or flat"),
+    "texture_wavelength": (positive_number, "of the procedural texture's finest waves"),
+    "texture_contrast": (float, "of the procedural texture's fine pattern, 0 to 1"),
+    "specular": (float, "strength of the highlights; 0 is matt"),
+    "shininess": (positive_number, "exponent of the highlights"),
+    "ambient": (float, "mean shading by the surroundings"),
+    "point_lights": (int, "number of point lights"),
+    "point_intensity": (float, "shading by each of them on a surface that faces it"),
+    "background": (float, "grey of what sees nothing, 0 to 1"),
+    "supersampling": (positive_int, "rays along a pixel's side"),
+    "world_scale": (positive_number, "world units per normalised unit"),
+    "seed": (int, "of texture and light"),
+}
+SPEC_SWITCHES = {
+    "shadows": "the object blocks the point lights",
+    "room": "put the object into a textured room; every mask is then all white",
+}
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "scene",
+        help="make, check, perturb or mask a scene folder",
+        description="Scene folders: image/, mask/ and cameras.npz.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tools = parser.add_subparsers(title="tools", metavar="TOOL", required=True)
+    _add_make(tools)
+    _add_check(tools)
+    _add_perturb(tools)
+    _add_mask(tools)
+
+
+def _add_make(tools: argparse._SubParsersAction) -> None:
+    make = tools.add_parser(
+        "make",
+        help="make a synthetic scene with exact ground truth",
+        description="Make a synthetic scene: images, masks, cameras, and in ground_truth/ the true surface and, per "
+        "view, depth, normals, albedo and shading. Without options: the default scene.",
+    )
+    make.add_argument("folder", help="where to write it; must not hold a scene yet")
+    for name, (kind, text) in SPEC_FLAGS.items():
+        make.add_argument(f"--{name}", type=kind, default=None, help=text)
+    for name, text in SPEC_SWITCHES.items():
+        make.add_argument(f"--{name}", action="store_true", default=None, help=text)
+    make.add_argument("--no_relief", dest="relief", action="store_false", default=None, help="only the smooth body")
+    make.set_defaults(run=_run_make)
+
+
+def _run_make(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.synthetic import DEFAULT_SPEC, make_scene
+
+    names = [field.name for field in dataclasses.fields(DEFAULT_SPEC)]
+    given = {name: getattr(arguments, name, None) for name in names}
+    spec = dataclasses.replace(DEFAULT_SPEC, **{name: value for name, value in given.items() if value is not None})
+    folder = output_folder(arguments.folder)
+    make_scene(folder, spec)
+    print(f"scene: {folder} ({spec.views} views of {spec.width}x{spec.height})")
+    return 0
+
+
+def _add_check(tools: argparse._SubParsersAction) -> None:
+    check = tools.add_parser(
+        "check",
+        help="what is wrong with a scene folder",
+        description="Report everything that would spoil a training: pictures, masks, cameras, the unit sphere. "
+        "Exit code 0 (perhaps with warnings), 1 with errors.",
+    )
+    check.add_argument("folder")
+    check.add_argument("--cam_file", help="another camera file of the folder than cameras.npz")
+    check.set_defaults(run=_run_check)
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.check import check_scene
+
+    report = check_scene(Path(arguments.folder), cam_file=arguments.cam_file)
+    print(report.format())
+    return 1 if report.errors else 0
+
+
+def _add_perturb(tools: argparse._SubParsersAction) -> None:
+    perturb = tools.add_parser(
+        "perturb",
+        help="write rough cameras beside the exact ones",
+        description="Turn and move every camera at random and write the result as another camera file (for a conf's "
+        "cam_file, or --train_cameras).",
+    )
+    perturb.add_argument("folder")
+    perturb.add_argument("--degrees", type=positive_number, default=1.0, help="rotation (default: 1)")
+    perturb.add_argument(
+        "--translation", type=float, default=0.01, help="shift as a fraction of the distance (default: 0.01)"
+    )
+    perturb.add_argument("--seed", type=int, default=0)
+    perturb.add_argument("--name", help="of the file (default: cameras_linear_init.npz)")
+    perturb.set_defaults(run=_run_perturb)
+
+
+def _run_perturb(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.perturb import ROUGH_CAMERA_FILE, write_perturbed_cameras
+
+    name = arguments.name or ROUGH_CAMERA_FILE
+    path = write_perturbed_cameras(
+        arguments.folder, arguments.degrees, arguments.translation, arguments.seed, name
+    )
+    print(f"cameras: {path}")
+    return 0
+
+
+def _add_mask(tools: argparse._SubParsersAction) -> None:
+    mask = tools.add_parser(
+        "mask",
+        help="make masks from photographs before a plain background",
+        description="Separate the object from a plain background by brightness (or by the pictures' alpha channel) "
+        "and write a mask for every picture.",
+    )
+    mask.add_argument("folder", help="a scene folder; its image/ is read and its mask/ is written")
+    mask.add_argument("--images", help="read this folder of pictures instead")
+    mask.add_argument("--masks", help="write to this folder instead")
+    mask.add_argument(
+        "--threshold", type=float, help="the object is brighter than this, 0 to 1 (default: chosen for each picture)"
+    )
+    mask.add_argument("--invert", action="store_true", help="the object is the darker part")
+    mask.add_argument("--keep_all_parts", action="store_true", help="not the largest connected part only")
+    mask.add_argument("--keep_holes", action="store_true", help="for objects that one can see through")
+    mask.set_defaults(run=_run_mask)
+
+
+def _run_mask(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.idr_folder import IMAGE_FOLDER, MASK_FOLDER
+    from nsr.scenes.masks import make_masks
+
+    folder = Path(arguments.folder)
+    masks = make_masks(
+        arguments.images or folder / IMAGE_FOLDER,
+        arguments.masks or folder / MASK_FOLDER,
+        threshold=arguments.threshold,
+        invert=arguments.invert,
+        largest_component=not arguments.keep_all_parts,
+        fill_holes=not arguments.keep_holes,
+    )
+    print(f"masks: {len(masks)} in {masks[0].parent}")
+    return 0
