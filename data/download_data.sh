@@ -16,8 +16,8 @@ if [[ -x $here/../.venv/bin/python ]]; then nsr=("$here/../.venv/bin/python" -m 
 
 partial=$(mktemp -d "$here/.DTU.partial-XXXXXX")
 trap 'rm -rf "$partial"' EXIT
-if ! python3 -m zipfile -e "$1" "$partial"; then
-  echo "download_data.sh: $1 is not a complete zip archive; download it again" >&2
+if ! message=$(python3 -m zipfile -e "$1" "$partial" 2>&1); then
+  echo "download_data.sh: $1 cannot be unpacked (${message##*$'\n'})" >&2
   exit 2
 fi
 
