@@ -185,3 +185,10 @@ def test_doctor_names_torch_and_the_devices(nsr):
     _, out, _ = nsr("doctor")
     assert f"torch                    {torch.__version__}" in out
     assert "cpu: " in out and "cuda" in out
+
+
+def test_doctor_works_where_nothing_is_installed_and_says_what_is_missing():
+    command = f"import sys; sys.path.insert(0, {str(ROOT / 'code')!r}); from nsr.cli.main import main; sys.exit(main(['doctor']))"
+    result = process("-S", "-c", command, cwd=ROOT)  # -S: without site-packages
+    assert result.returncode == 1
+    assert "MISSING: pip install torch" in result.stdout and "MISSING: pip install numpy" in result.stdout

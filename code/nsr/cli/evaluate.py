@@ -12,6 +12,7 @@ from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
 from nsr.training.run_folder import find_checkpoint, find_run
 
+CAMERAS_FILE = "cameras.csv"
 EVALUATION_FOLDER = "evaluation"
 EVALS_FOLDER = "evals"  # beside the experiments, as in IDR
 
@@ -66,7 +67,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--is_uniform_grid", action="store_true",
         help="extract the mesh from the whole cube [-1, 1]^3 instead of the object's own aligned box",
     )
-    parser.add_argument("--eval_cameras", action="store_true", help="measure the accuracy of trained cameras")
+    parser.add_argument("--eval_cameras", action="store_true", help="measure how far the trained cameras are from those of cameras.npz")
     add_run_choice(parser)
     add_device(parser)
 
@@ -101,6 +102,7 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> 
 
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
+    from nsr.evaluation.camera_accuracy import evaluate_cameras, write_camera_errors
     from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
     from nsr.scenes.locate import scene_from_config
     from nsr.training.run import load_run
@@ -118,6 +120,12 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> 
         resolution=arguments.resolution,
         uniform_grid=arguments.is_uniform_grid,
     )
-    for kind, name in {**metrics["files"], "metrics": METRICS_FILE}.items():
+    files = {**metrics["files"], "metrics": METRICS_FILE}
+    if arguments.eval_cameras:
+        accuracy = evaluate_cameras(run.cameras.poses.detach().cpu().numpy(), scene)
+        write_camera_errors(output / CAMERAS_FILE, accuracy, scene.train_views)
+        files["cameras"] = CAMERAS_FILE
+        print(accuracy.format())
+    for kind, name in files.items():
         print(f"{kind + ':':<9} {output / name}")
     return 0

@@ -20,6 +20,7 @@ from nsr.errors import NsrError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 _EXAMPLES = """\
 examples:
@@ -75,6 +76,9 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("nsr: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads the output has seen enough, as in "nsr doctor | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except OSError as error:
         if error.errno not in _USER_ERRNOS:
             raise

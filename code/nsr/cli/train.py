@@ -15,7 +15,6 @@ from nsr.cli.locations import find_conf, output_folder
 from nsr.config.reader import dump_config, load_config, parse_assignments
 from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError
-from nsr.training.loss_curve import write_loss_curve
 from nsr.training.run_folder import LATEST, RUN_CONF, create_run_folder, find_checkpoint, find_run
 
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ def _train(config: Config, scene: Scene, device: torch.device, arguments: argpar
     checkpoint = train(config, scene, run_folder, device, resume=resume)
     print(f"checkpoint: {checkpoint}")
     if arguments.validation_slope_print:
+        from nsr.training.loss_curve import write_loss_curve
+
         print(write_loss_curve(run_folder, f"{experiment.name}, {config.model.implicit_network.encoding.name}"))
     print(f"evaluate:   nsr eval {run_folder}")
     return 0
