@@ -14,6 +14,9 @@ from nsr.scenes.synthetic.shapes import Shape
 from nsr.scenes.synthetic.surfaces import FLAT_ALBEDO, Hits
 from nsr.scenes.synthetic.texture import WaveTexture
 
+_NEWTON_STEPS = 6
+_CONVERGED = 1e-6  # length of a step along the ray, normalised units
+_SMALLEST_SLOPE = 1e-3  # of the field along the ray
 _FIRST_RESOLUTION = 160  # enough for a smooth shape
 _LARGEST_RESOLUTION = 640  # its grid takes 1.3 GB
 
@@ -28,22 +31,26 @@ class AnalyticSurface:
         shape: the shape.
         texture: its solid texture, or None for one flat colour.
         largest_error: of the mesh, mean distance of its face centres from the zero set, normalised units.
+        caster: what finds the rays' hits to begin with; None takes the faster one that is installed.
     """
 
-    def __init__(self, shape: Shape, texture: WaveTexture | None, largest_error: float) -> None:
+    def __init__(
+        self, shape: Shape, texture: WaveTexture | None, largest_error: float, caster: RayCaster | None = None
+    ) -> None:
         self.shape = shape
         self._texture = texture
         self.vertices, self.faces, self.sampling_error = fine_mesh(shape, largest_error)
-        self._caster: RayCaster = SphereTracer(shape)
-        if embree_is_installed():
-            self._caster = TriangleCaster(self.vertices, self.faces)
+        self._tracer = SphereTracer(shape)
+        self._caster = caster or self._default_caster()
         # The mesh and the sphere tracer are off by less than this, except at edges that a ray only grazes.
         self._largest_step = 4 * self.sampling_error + 20 * SphereTracer.TOLERANCE
 
     def first_hit(self, origins: Tensor, directions: Tensor) -> Hits:
         distances, _ = self._caster.first_hit(origins, directions)
         rays = torch.nonzero(distances.isfinite()).squeeze(-1)
-        distances, points, normals = self._refine(origins[rays], directions[rays], distances[rays])
+        distances, normals = self._refine(origins[rays], directions[rays], distances[rays])
+        rays, distances, normals = (part[distances.isfinite()] for part in (rays, distances, normals))
+        points = origins[rays] + distances.unsqueeze(-1) * directions[rays]
         if self._texture is None:
             albedo = torch.full_like(points, FLAT_ALBEDO)
         else:
@@ -53,16 +60,26 @@ class AnalyticSurface:
     def is_blocked(self, origins: Tensor, directions: Tensor) -> Tensor:
         return self._caster.is_blocked(origins, directions)
 
-    def _refine(self, origins: Tensor, directions: Tensor, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Two Newton steps along each ray; distances, points and normals after them."""
+    def _default_caster(self) -> RayCaster:
+        return TriangleCaster(self.vertices, self.faces) if embree_is_installed() else self._tracer
+
+    def _refine(self, origins: Tensor, directions: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances (inf for a ray that the exact surface lets pass) and unit normals, by Newton's method."""
         limit = self._largest_step
-        for _ in range(2):
-            value, gradient = self.shape.field_and_gradient(origins + distances.unsqueeze(-1) * directions)
-            slope = (gradient * directions).sum(-1)
-            # A ray that grazes has no stable root: its step is cut, and the mesh's answer holds.
-            distances = distances + (-value / slope.clamp(max=-1e-3)).clamp(-limit, limit)
-        points = origins + distances.unsqueeze(-1) * directions
-        return distances, points, torch.nn.functional.normalize(gradient, dim=-1)
+        distances, normals = distances.clone(), torch.empty_like(origins)
+        active = torch.arange(len(distances), device=distances.device)
+        for _ in range(_NEWTON_STEPS):
+            here, along = distances[active], directions[active]
+            value, gradient = self.shape.field_and_gradient(origins[active] + here.unsqueeze(-1) * along)
+            step = -value / (gradient * along).sum(-1).clamp(max=-_SMALLEST_SLOPE)
+            distances[active] = here + step.clamp(-limit, limit)
+            normals[active] = gradient
+            active = active[step.abs() > _CONVERGED]
+        # What is left grazes a crest, which the mesh and the exact surface may see on different sides of the ray.
+        distances[active], _ = self._tracer.first_hit(origins[active], directions[active])
+        hit = active[distances[active].isfinite()]
+        _, normals[hit] = self.shape.field_and_gradient(origins[hit] + distances[hit].unsqueeze(-1) * directions[hit])
+        return distances, torch.nn.functional.normalize(normals, dim=-1)
 
 
 def fine_mesh(shape: Shape, largest_error: float) -> tuple[np.ndarray, np.ndarray, float]:

@@ -33,7 +33,7 @@ class TriangleCaster:
     def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
         """``vertices [V, 3]``, ``faces [F, 3]``.  Raises ``SceneError`` where embreex is not installed."""
         if not embree_is_installed():
-            raise SceneError("scenes from mesh files need the package embreex: pip install embreex")
+            raise SceneError("scenes from mesh files need the package embreex: pip install 'nsr[raycast]'")
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
 

@@ -83,7 +83,7 @@ def _figure(points: Tensor) -> Tensor:
     body = df.smooth_union(body, df.sphere(points, (0, 0, 0.46), 0.24), 0.14)
     for side in (-1, 1):
         arm = df.capsule(points, (0.2 * side, 0, 0.1), (0.52 * side, 0.16, 0.24), 0.09)
-        leg = df.capsule(points, (0.13 * side, 0, -0.4), (0.24 * side, -0.1, -0.68), 0.1)
+        leg = df.capsule(points, (0.13 * side, 0, -0.4), (0.24 * side, -0.1, -0.64), 0.1)
         body = df.smooth_union(df.smooth_union(body, arm, 0.12), leg, 0.12)
     return df.smooth_carve(body, df.sphere(points, (0, -0.34, -0.1), 0.2), 0.06)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,8 +116,10 @@ class SyntheticSpec:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SceneError(f"{name} is {value}; it must be from {low} to {high}")
-        if self.room and self.distance > ROOM_HALF_SIZE:
-            raise SceneError(f"distance is {self.distance}; with a room it must be at most {ROOM_HALF_SIZE}")
+        if len(self.world_offset) != 3 or not all(math.isfinite(value) for value in self.world_offset):
+            raise SceneError(f"world_offset is {self.world_offset}; it must be three numbers")
+        if self.room and self.distance >= ROOM_HALF_SIZE:
+            raise SceneError(f"distance is {self.distance}; with a room it must be below {ROOM_HALF_SIZE}")
 
 
 #: The room is the cube of this half size round the object, normalised units.
