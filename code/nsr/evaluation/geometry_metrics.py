@@ -112,7 +112,7 @@ def pixel_footprint(scene: Scene, surface: trimesh.Trimesh, *, samples: int = 20
     found = []
     for view in scene.train_views:
         mask = scene.masks[view].numpy()
-        pixels = np.argwhere(mask)[:, ::-1]
+        pixels = np.argwhere(mask)[:, ::-1].copy()
         if len(pixels) > each:
             pixels = pixels[generator.choice(len(pixels), each, replace=False)]
         depth = viewer.depth(scene.cameras, view, pixels, mask.shape)
@@ -130,6 +130,8 @@ def _directed(source, target, samples, seed, viewpoint, name) -> tuple[np.ndarra
     if len(source.faces) == 0:
         raise NsrError(f"the {name} has no faces")
     points, faces = trimesh.sample.sample_surface(source, samples, seed=seed)
+    order = np.argsort(faces, kind="stable")  # neighbours follow each other: the searches run twice as fast
+    points, faces = points[order], faces[order]
     if viewpoint is not None:
         seen = views_that_see(surface_viewer(source), points, *viewpoint) >= SEEN_BY
         if not seen.any():

@@ -9,15 +9,17 @@ from scipy.spatial import cKDTree
 from nsr.errors import NsrError
 
 FEWEST_PIECES = 200_000  # large triangles are cut until the mesh has about so many pieces
-MOST_CANDIDATES = 256
+MOST_CANDIDATES = 128
+PAIRS_AT_ONCE = 20_000  # few enough for a processor's cache
 
 
 class SurfaceIndex:
     """A mesh ready for queries of its closest point.
 
     Large triangles are cut into pieces, whose centroids a k-d tree holds; the exact distance is then taken to the
-    (whole) triangles of the nearest pieces, as many as it needs for the answer to be certain: a piece whose centroid
-    is further than the distance found plus the largest piece's radius cannot hold a closer point.
+    (whole) triangles of the nearest pieces, as many as it needs.  With d the distance found and r the largest piece's
+    radius, a piece whose centroid is further than d + r holds no closer point; nor does one further than
+    sqrt(d^2 + r^2) where the closest point lies inside a face, so that far from the surface twice r is enough there.
 
     Args:
         mesh: any triangles.
@@ -46,8 +48,8 @@ class SurfaceIndex:
             points: ``[N, 3]`` in the mesh's frame.
 
         Returns:
-            distance ``[N]`` in its units, and face index ``[N]``.  The distance is exact where the point lies within
-            a good hundred pieces' width of the surface; further away it may be too large by at most a piece's radius.
+            distance ``[N]`` in its units, and face index ``[N]``.  The distance is exact near the surface; several
+            pieces' radii away, it may be too large by at most one radius where the closest point lies on a sharp edge.
         """
         distance = np.full(len(points), np.inf)
         face = np.zeros(len(points), dtype=np.int64)
@@ -60,20 +62,49 @@ class SurfaceIndex:
             distance[open_points], face[open_points] = found, closest
             if candidates == min(MOST_CANDIDATES, self.tree.n):
                 break
-            open_points = open_points[reach[:, -1] < found + self.radius]
+            enough = np.minimum(found + self.radius, np.sqrt(found**2 + 4 * self.radius**2))
+            open_points = open_points[reach[:, -1] < enough]
             candidates = min(4 * candidates, MOST_CANDIDATES, self.tree.n)
         return distance, face
 
-    def _closest(self, points: np.ndarray, faces: np.ndarray, chunk: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
+    def _closest(self, points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The nearest of each point's candidate faces ``[N, K]``: distance and face."""
         distance, face = np.empty(len(points)), np.empty(len(points), dtype=np.int64)
-        step = max(chunk // faces.shape[1], 1)
+        step = max(PAIRS_AT_ONCE // faces.shape[1], 1)
         for start in range(0, len(points), step):
             rows = slice(start, start + step)
-            repeated = np.repeat(points[rows], faces.shape[1], axis=0)
-            closest = trimesh.triangles.closest_point(self.triangles[faces[rows].reshape(-1)], repeated)
-            apart = np.linalg.norm(closest - repeated, axis=1).reshape(-1, faces.shape[1])
+            apart = squared_distances(points[rows, None], self.triangles[faces[rows]])
             best = apart.argmin(axis=1)
             each = np.arange(len(best))
-            distance[rows], face[rows] = apart[each, best], faces[rows][each, best]
+            distance[rows], face[rows] = np.sqrt(apart[each, best]), faces[rows][each, best]
         return distance, face
+
+
+def squared_distances(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Squared distances of points ``[..., 3]`` to triangles ``[..., 3, 3]`` (shapes broadcast without the last axes).
+
+    The distance is to the plane where the point's foot lies inside the triangle, else the least to the three edges.
+    Several times faster than trimesh's, which is what bounds an evaluation.
+    """
+    a, b, c = (np.ascontiguousarray(np.moveaxis(triangles[..., corner, :], -1, 0)) for corner in range(3))
+    p = np.ascontiguousarray(np.moveaxis(points, -1, 0))
+    edges, offsets = (b - a, c - b, a - c), (p - a, p - b, p - c)
+    normal = _cross(edges[0], edges[1])
+    area = _dot(normal, normal)
+    inside, least = area > 0, np.inf
+    for edge, offset in zip(edges, offsets, strict=True):
+        inside = inside & (_dot(_cross(edge, offset), normal) >= 0)
+        length = _dot(edge, edge)
+        along = (_dot(offset, edge) / np.where(length > 0, length, 1)).clip(0, 1)
+        beyond = offset - along * edge
+        least = np.minimum(least, _dot(beyond, beyond))
+    height = _dot(offsets[0], normal)
+    return np.where(inside, height * height / np.where(area > 0, area, 1), least)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

@@ -12,6 +12,7 @@ from nsr.scenes.scene import Scene
 
 INK = "#8a8f98"  # legible on light and on dark paper
 TRAIN_COLOUR, HELDOUT_COLOUR = "#3b82f6", "#f59e0b"
+EYE_DISTANCE = 0.42  # in plotly's units, the whole drawing being about 1 wide: just inside the ring of cameras
 FRUSTUM = 0.12  # length of the drawn cameras, normalised frame
 
 
@@ -56,23 +57,21 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
                 text=[f"view {view}" for view in views], hoverinfo="text",
             )
         )
-    reach = np.linalg.norm(cameras.centres.detach().cpu().numpy(), axis=1).max()
     centres = cameras.centres[scene.train_views].detach().cpu().numpy()
     eye, up = _viewpoint(centres, cameras.poses[scene.train_views, :3, 1].detach().cpu().numpy())
     hidden = {"visible": False}
     figure.update_layout(
         scene={
             "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "dragmode": "orbit",
-            # plotly measures the eye in units of the whole drawing
             "camera": {
-                "eye": dict(zip("xyz", (eye * 1.6 / max(reach, 1)).tolist(), strict=True)),
+                "eye": dict(zip("xyz", (EYE_DISTANCE * eye).tolist(), strict=True)),
                 "up": dict(zip("xyz", up.tolist(), strict=True)),
                 "center": {"x": 0, "y": 0, "z": 0},
             },
         },
         legend={"orientation": "h", "y": 0.02, "x": 0.02},
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=620,
-        paper_bgcolor="rgba(0,0,0,0)", font={"color": INK},
+        paper_bgcolor="rgba(0,0,0,0)", font={"color": INK}, modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
     )
     return figure
 
@@ -109,9 +108,9 @@ def loss_figure(log: Path):
 
 
 def _viewpoint(centres: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where to look from first (a training camera's place) and which way is up (against the images' mean down)."""
+    """From which side to look first (a training camera's) and which way is up (against the images' mean down)."""
     up = -down.mean(axis=0)
-    return centres[0], up / max(np.linalg.norm(up), 1e-9)
+    return centres[0] / max(np.linalg.norm(centres[0]), 1e-9), up / max(np.linalg.norm(up), 1e-9)
 
 
 def _frustum(cameras, view: int, size: tuple[int, int]) -> np.ndarray:

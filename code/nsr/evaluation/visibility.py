@@ -1,7 +1,7 @@
 """What cameras see of a mesh: depth at pixels, silhouettes, and whether points are in sight.
 
 Rays are cast with Embree where ``embreex`` is installed.  Without it the surface is drawn as a dense cloud of points
-into depth images, which answers the same questions to about a pixel.
+into depth images, which answers the same questions nearly as well.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PointViewer:
     """Draws a mesh as a dense, seeded cloud of points into depth images."""
 
     POINTS = 3_000_000
-    SLACK = 8  # footprints: one cell sees a slanted surface at several depths
+    SLACK = 8  # cells' footprints: one cell sees a slanted surface at several depths
     POINTS_PER_CELL = 8  # so dense that a cell which the surface covers is as good as never empty
 
     def __init__(self, mesh: trimesh.Trimesh):
@@ -109,7 +109,7 @@ class PointViewer:
         if not inside.any():
             return np.zeros((1, 1)), float(max(size))
         footprint = np.median(depth[inside]) / cameras.intrinsics[view, 0, 0].item()
-        cell = max(1.0, np.sqrt(self.POINTS_PER_CELL * self.area / self.POINTS) / footprint)
+        cell = float(np.sqrt(self.POINTS_PER_CELL * self.area / self.POINTS) / footprint)
         shape = (int(np.ceil(size[0] / cell)) + 1, int(np.ceil(size[1] / cell)) + 1)
         at = np.rint(pixels[inside] / cell).astype(np.int64).clip(0, None)
         flat = torch.full((shape[0] * shape[1],), torch.inf, dtype=torch.float64)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import trimesh
+
+from nsr.errors import NsrError
+from nsr.meshing.cleanup import largest_component, orient_outward, significant_components
+from nsr.meshing.simplify import cluster_vertices
+
+
+@pytest.fixture
+def three_spheres():
+    """Areas in the ratio 100 : 36 : 0.25, the small one with the most faces."""
+    parts = [trimesh.creation.icosphere(2, 1.0), trimesh.creation.icosphere(2, 0.6), trimesh.creation.icosphere(4, 0.05)]
+    for place, part in enumerate(parts):
+        part.apply_translation([3 * place, 0, 0])
+    return trimesh.util.concatenate(parts)
+
+
+def test_largest_is_by_area_not_by_faces(three_spheres):
+    mesh = largest_component(three_spheres)
+    assert mesh.bounds == pytest.approx(np.array([[-1, -1, -1], [1, 1, 1]]), abs=1e-9)
+    assert len(mesh.vertices) == len(np.unique(mesh.faces))
+    assert mesh.is_watertight
+
+
+def test_significant_drops_crumbs_only(three_spheres):
+    mesh = significant_components(three_spheres)
+    assert mesh.body_count == 2
+    assert mesh.area == pytest.approx(three_spheres.area - trimesh.creation.icosphere(4, 0.05).area)
+
+
+def test_no_faces_is_an_error():
+    with pytest.raises(NsrError, match="no faces"):
+        largest_component(trimesh.Trimesh())
+
+
+def test_inside_out_is_turned(three_spheres):
+    inverted = three_spheres.copy()
+    inverted.invert()
+    assert inverted.volume < 0
+    turned = orient_outward(inverted)
+    assert turned.volume == pytest.approx(three_spheres.volume)
+    assert inverted.volume < 0  # the given mesh is left alone
+
+
+def test_clustering_keeps_shape_and_colour_with_few_faces():
+    mesh = trimesh.creation.icosphere(6, 0.7)
+    colours = np.where(mesh.vertices[:, 2:] > 0, np.uint8([[200, 40, 40]]), np.uint8([[40, 40, 200]]))
+    small, small_colours = cluster_vertices(mesh, colours, 5000)
+    assert 1000 < len(small.faces) <= 5000
+    assert np.linalg.norm(small.vertices, axis=1) == pytest.approx(0.7, abs=0.02)
+    assert small.area == pytest.approx(mesh.area, rel=0.05)
+    assert small_colours.shape == (len(small.vertices), 3)
+    top = small.vertices[:, 2] > 0.1
+    assert (small_colours[top] == [200, 40, 40]).all()
+    assert cluster_vertices(mesh, colours, 10**6)[0] is mesh
