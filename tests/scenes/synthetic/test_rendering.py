@@ -72,8 +72,7 @@ def test_every_hit_is_on_the_zero_set(stone):
     points = (origins + (depth / z).unsqueeze(-1) * directions)[hit]
     value, gradient = stone.shape.field_and_gradient(points)
     error = value.abs() / gradient.norm(dim=1)
-    assert error.quantile(0.99) < 1e-6
-    assert error.max() < 1e-4
+    assert error.max() < 2e-6
     # Nothing lies before the hit.
     for fraction in torch.linspace(0.02, 0.98, 40):
         before = origins[hit] + ((depth / z)[hit] - 0.6 * (1 - fraction) - 0.005).unsqueeze(-1) * directions[hit]
@@ -96,7 +95,7 @@ def test_normals_are_those_of_finite_differences(stone):
     )
     expected = torch.nn.functional.normalize(difference, dim=-1)
     normal = rendered.normal.reshape(-1, 3)[hit].double()
-    assert ((normal * expected).sum(-1) > 1 - 1e-5).all()
+    assert ((normal * expected).sum(-1) > 1 - 1e-6).all()
 
 
 @pytest.mark.parametrize("room", [False, True])
@@ -158,9 +157,8 @@ def test_sphere_tracing_agrees_with_the_traced_mesh(stone):
     first = by_mesh.distances[torch.isin(by_mesh.rays, torch.from_numpy(both))]
     second = by_field.distances[torch.isin(by_field.rays, torch.from_numpy(both))]
     difference = (first - second).abs()
-    assert difference.median() < 1e-6
-    # Rays that graze a crest may go on to what lies behind it.
-    assert (difference > 1e-4).double().mean() < 0.01
+    # Few rays pass a crest that the mesh's facets cut off.
+    assert (difference > 2e-6).double().mean() < 0.005
     towards_light = torch.nn.functional.normalize(torch.tensor([[2.0, 1.0, 3.0]]), dim=1).expand_as(by_mesh.points)
     start = by_mesh.points + 1e-3 * by_mesh.normals
     agree = stone.is_blocked(start, towards_light) == SphereTracer(stone.shape).is_blocked(start, towards_light)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from nsr.scenes.synthetic.extraction import extract_mesh
-from nsr.scenes.synthetic.ray_casting import RayCaster, SphereTracer, TriangleCaster, embree_is_installed
+from nsr.scenes.synthetic.ray_casting import (
+    RayCaster,
+    SphereTracer,
+    TriangleCaster,
+    embree_is_installed,
+    first_crossing,
+)
 from nsr.scenes.synthetic.shapes import Shape
 from nsr.scenes.synthetic.surfaces import FLAT_ALBEDO, Hits
 from nsr.scenes.synthetic.texture import WaveTexture
@@ -40,10 +46,9 @@ class AnalyticSurface:
         self.shape = shape
         self._texture = texture
         self.vertices, self.faces, self.sampling_error = fine_mesh(shape, largest_error)
-        self._tracer = SphereTracer(shape)
         self._caster = caster or self._default_caster()
         # The mesh and the sphere tracer are off by less than this, except at edges that a ray only grazes.
-        self._largest_step = 4 * self.sampling_error + 20 * SphereTracer.TOLERANCE
+        self._largest_step = 4 * self.sampling_error + 4 * SphereTracer.HIT
 
     def first_hit(self, origins: Tensor, directions: Tensor) -> Hits:
         distances, _ = self._caster.first_hit(origins, directions)
@@ -61,7 +66,7 @@ class AnalyticSurface:
         return self._caster.is_blocked(origins, directions)
 
     def _default_caster(self) -> RayCaster:
-        return TriangleCaster(self.vertices, self.faces) if embree_is_installed() else self._tracer
+        return TriangleCaster(self.vertices, self.faces) if embree_is_installed() else SphereTracer(self.shape)
 
     def _refine(self, origins: Tensor, directions: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (inf for a ray that the exact surface lets pass) and unit normals, by Newton's method."""
@@ -76,7 +81,7 @@ class AnalyticSurface:
             normals[active] = gradient
             active = active[step.abs() > _CONVERGED]
         # What is left grazes a crest, which the mesh and the exact surface may see on different sides of the ray.
-        distances[active], _ = self._tracer.first_hit(origins[active], directions[active])
+        distances[active] = first_crossing(self.shape, origins[active], directions[active], distances[active])
         hit = active[distances[active].isfinite()]
         _, normals[hit] = self.shape.field_and_gradient(origins[hit] + distances[hit].unsqueeze(-1) * directions[hit])
         return distances, torch.nn.functional.normalize(normals, dim=-1)

@@ -105,11 +105,11 @@ def _shapes(*shapes: Shape) -> dict[str, Shape]:
 
 #: Every analytic shape by name.
 SHAPES: dict[str, Shape] = _shapes(
-    Shape("carved_stone", _carved_stone, lambda p: df.gyroid(p, 0.085), 0.0100, 2.0),
-    Shape("bowl", _bowl, lambda p: df.gyroid(p, 0.09), 0.010, 2.0),
-    Shape("torus", _torus, lambda p: df.ripples(p, 0.09), 0.010, 2.0),
-    Shape("figure", _figure, lambda p: df.ripples(p, 0.08), 0.008, 2.0),
-    Shape("pierced_box", _pierced_box, lambda p: df.gyroid(p, 0.09), 0.008, 2.0),
-    Shape("rough_sphere", _sphere, lambda p: df.gyroid(p, 0.07), 0.012, 2.2),
+    Shape("carved_stone", _carved_stone, lambda p: df.gyroid(p, 0.085), 0.0100, 1.7),
+    Shape("bowl", _bowl, lambda p: df.gyroid(p, 0.09), 0.010, 1.75),
+    Shape("torus", _torus, lambda p: df.ripples(p, 0.09), 0.010, 1.85),
+    Shape("figure", _figure, lambda p: df.ripples(p, 0.08), 0.008, 1.85),
+    Shape("pierced_box", _pierced_box, lambda p: df.gyroid(p, 0.09), 0.008, 1.6),
+    Shape("rough_sphere", _sphere, lambda p: df.gyroid(p, 0.07), 0.012, 2.0),
     Shape("sphere", _sphere),
 )
