@@ -54,7 +54,8 @@ class AnalyticSurface:
         distances, _ = self._caster.first_hit(origins, directions)
         rays = torch.nonzero(distances.isfinite()).squeeze(-1)
         distances, normals = self._refine(origins[rays], directions[rays], distances[rays])
-        rays, distances, normals = (part[distances.isfinite()] for part in (rays, distances, normals))
+        kept = distances.isfinite()
+        rays, distances, normals = rays[kept], distances[kept], normals[kept]
         points = origins[rays] + distances.unsqueeze(-1) * directions[rays]
         if self._texture is None:
             albedo = torch.full_like(points, FLAT_ALBEDO)

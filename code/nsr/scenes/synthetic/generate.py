@@ -86,6 +86,7 @@ def scale_matrix(spec: SyntheticSpec) -> np.ndarray:
 
 
 def scene_light(spec: SyntheticSpec) -> Light:
+    """The light of ``spec``, normalised frame."""
     return studio_light(spec.ambient, spec.point_lights, spec.point_intensity, spec.shadows, spec.seed)
 
 

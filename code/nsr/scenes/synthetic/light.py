@@ -53,9 +53,6 @@ class Light:
     colours: Tensor
     shadows: bool
 
-    def to(self, device: torch.device | str) -> Light:
-        return Light(self.harmonics.to(device), self.positions.to(device), self.colours.to(device), self.shadows)
-
     def ambient(self, normals: Tensor) -> Tensor:
         """Shading ``[N, 3]`` of unit ``normals [N, 3]`` by the surroundings, never negative."""
         return (spherical_harmonics(normals) @ self.harmonics).clamp(min=0)

@@ -14,7 +14,10 @@ from nsr.scenes.synthetic.shapes import BOUNDING_RADIUS, Shape
 
 
 class RayCaster(Protocol):
-    """Rays ``origins, directions [N, 3]`` float32, directions unit; nothing is differentiable."""
+    """Finds where rays ``origins, directions [N, 3]`` (float32, on the CPU, directions unit) meet something.
+
+    Nothing is differentiable.
+    """
 
     def first_hit(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Distances ``[N]`` (inf where nothing is hit) and triangle indices ``[N]`` (-1 where there is none)."""
@@ -24,6 +27,7 @@ class RayCaster(Protocol):
 
 
 def embree_is_installed() -> bool:
+    """Whether triangles can be traced: embreex is an optional package."""
     return importlib.util.find_spec("embreex") is not None
 
 

@@ -23,7 +23,7 @@ class SyntheticSpec:
         shape: an analytic shape's name (a key of ``SHAPES``) or the path of a triangle mesh.
         relief: keep the analytic shape's fine relief; False leaves its smooth body.
         mesh_up: the axis of a mesh file that points up, x, y or z; the scene's is z.
-        views: number of views.
+        views: number of views, at most 1000 (files are numbered with three digits and read in sorted order).
         height: image height in pixels.
         width: image width in pixels.
         field_of_view: horizontal, degrees.
@@ -94,7 +94,7 @@ class SyntheticSpec:
         if self.is_analytic and self.texture.startswith("own"):
             raise SceneError(f"texture {self.texture!r} needs a mesh file; the shape {self.shape!r} has none of its own")
         limits = {
-            "views": (1, 100_000),
+            "views": (1, 1000),
             "height": (2, 20_000),
             "width": (2, 20_000),
             "field_of_view": (0.1, 170),
