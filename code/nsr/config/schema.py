@@ -65,8 +65,11 @@ class RayTracerConfig:
     line_search_step: float = 0.5
     line_step_iters: int = 3
     sphere_tracing_iters: int = 10
-    n_steps: int = 100
+    two_sided: bool = True  # march from the far side too, which narrows what is sampled afterwards
+    n_steps: int = 100  # samples of a ray that did not converge
     n_secant_steps: int = 8
+    n_closest: int = 100  # samples of a ray whose smallest SDF the mask loss asks for
+    hull_margin: float = 0.0  # > 0: rays search the visual hull grown by this, instead of the bounding sphere
 
 
 @dataclass
@@ -97,14 +100,18 @@ class TrainConfig:
     minutes: float = 0.0  # > 0: stop after so long, schedules follow the clock
     num_pixels: int = 2048
     seed: int = 0
+    pixels_anywhere: float = 1.0  # share of the pixels drawn over whole images; the others lie on and near the masks
     init: str = "sphere"  # sphere | hull: where the field starts
+    hull_resolution: int = 128  # grid points of the visual hull along each axis
+    hull_fit_steps: int = 200  # of the short fit to the hull's distance
     learning_rate: float = 1.0e-4
-    learning_rate_tables: float = 1.0e-4
-    train_cameras: bool = False  # refine the poses too (centres and rotations; never the intrinsics)
+    learning_rate_tables: float = 1.0e-4  # of hash tables
     learning_rate_cam: float = 1.0e-4
+    train_cameras: bool = False  # refine the poses too (centres and rotations; never the intrinsics)
     schedule: str = "milestones"  # milestones | cosine
     sched_milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
     sched_factor: float = 0.5
+    final_rate: float = 0.05  # what a cosine schedule ends at, as a part of what it starts from
     alpha_milestones: list[float] = field(default_factory=lambda: [0.125, 0.25, 0.375, 0.5, 0.625])
     alpha_factor: float = 2.0
     levels_open: float = 0.0  # all encoding levels are open from this fraction on; 0: from the start

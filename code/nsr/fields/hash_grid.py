@@ -1,0 +1,61 @@
+"""Multiresolution hash grid as an encoding of positions in [-1, 1]^3."""
+
+from __future__ import annotations
+
+import torch
+
+from nsr.fields.encoding import Encoding, opening_weights, register_encoding
+from nsr.ops.hash_encode import GridLayout, hash_encode
+
+
+@register_encoding("MultiResHash")
+class MultiResolutionHashGrid(Encoding):
+    """``(x, trilinear features of L grids)`` (Mueller et al. 2022); see ``nsr.ops.hash_encode``.
+
+    Args:
+        input_dim: must be 3.
+        levels, features, log2_table, base_resolution, finest_resolution: the grid (resolutions over [-1, 1]).
+        bound: the grid covers ``[-bound, bound]^3``.
+        amplitude: table entries start uniform in ``[-amplitude, amplitude]``.
+    """
+
+    def __init__(
+        self,
+        input_dim: int = 3,
+        levels: int = 10,
+        features: int = 2,
+        log2_table: int = 17,
+        base_resolution: int = 16,
+        finest_resolution: int = 512,
+        bound: float = 1.0,
+        amplitude: float = 1e-4,
+    ):
+        super().__init__()
+        if input_dim != 3:
+            raise ValueError(f"a hash grid encodes 3 coordinates, not {input_dim}")
+        if bound <= 0:
+            raise ValueError(f"bound must be positive, got {bound}")
+        self.input_dim, self.bound = 3, bound
+        self.layout = GridLayout(levels, features, log2_table, base_resolution, finest_resolution)
+        self.channels = 3 + levels * features
+        self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
+        self.register_buffer("weights", torch.ones(levels * features), persistent=False)
+
+    def set_progress(self, progress: float) -> None:
+        self.weights.copy_(opening_weights(progress, self.layout.levels).repeat_interleave(self.layout.features))
+
+    def table_parameters(self) -> list[torch.nn.Parameter]:
+        return [self.table]
+
+    def _unit(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + self.bound) / (2 * self.bound)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features, _ = hash_encode(self._unit(x), self.table, self.layout)
+        return torch.cat([x, features * self.weights], dim=1)
+
+    def with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features, jacobian = hash_encode(self._unit(x), self.table, self.layout, jacobian=True)
+        jacobian = jacobian * (self.weights / (2 * self.bound)).unsqueeze(-1)
+        identity = torch.eye(3, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+        return torch.cat([x, features * self.weights], dim=1), torch.cat([identity, jacobian], dim=1)

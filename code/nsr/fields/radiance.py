@@ -1,0 +1,77 @@
+"""The radiance field: colour of a surface point seen from a direction (IDR, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+
+from nsr.config.schema import RenderingNetworkConfig
+from nsr.errors import ConfigError
+from nsr.fields.encoding import Encoding
+from nsr.fields.linear import default_linear
+
+MODES = ("idr", "no_view_dir", "no_normal")
+
+
+class RadianceField(torch.nn.Module):
+    """A ReLU network from (point, view direction, normal, feature) to RGB in [-1, 1].
+
+    Modes: ``idr`` takes all of them, ``no_view_dir`` leaves out the direction, ``no_normal`` the normal; a feature
+    of size 0 is the fourth, "no feature".
+
+    Args:
+        config: mode and widths.
+        feature_size: F of the SDF field.
+        view_encoding: of the view directions.
+        position_encoding: of the points, the radiance field's own; None takes x as it is.
+    """
+
+    def __init__(
+        self,
+        config: RenderingNetworkConfig,
+        feature_size: int,
+        view_encoding: Encoding,
+        position_encoding: Encoding | None = None,
+    ):
+        super().__init__()
+        if config.mode not in MODES:
+            raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {', '.join(MODES)}")
+        self.mode = config.mode
+        self.feature_size = feature_size
+        self.view_encoding = view_encoding if config.mode != "no_view_dir" else None
+        self.position_encoding = position_encoding
+        inputs = (position_encoding.channels if position_encoding else 3) + feature_size
+        inputs += self.view_encoding.channels if self.view_encoding else 0
+        inputs += 3 if config.mode != "no_normal" else 0
+        widths = [inputs, *config.dims, 3]
+        self.layer_count = len(widths) - 1
+        for layer in range(self.layer_count):
+            self.add_module(f"lin{layer}", default_linear(widths[layer], widths[layer + 1], config.weight_norm))
+
+    def forward(
+        self, points: torch.Tensor, directions: torch.Tensor, normals: torch.Tensor, features: torch.Tensor
+    ) -> torch.Tensor:
+        """RGB ``[N, 3]`` in [-1, 1].
+
+        Args:
+            points: ``[N, 3]``; directions: ``[N, 3]`` unit, from the camera to the point; normals: ``[N, 3]``, the
+                raw gradient of the SDF; features: ``[N, F]``.  Differentiable in all of them.
+        """
+        inputs = [self.position_encoding(points) if self.position_encoding else points]
+        if self.view_encoding:
+            inputs.append(self.view_encoding(directions))
+        if self.mode != "no_normal":
+            inputs.append(normals)
+        if self.feature_size:
+            inputs.append(features)
+        hidden = torch.cat(inputs, dim=1)
+        for layer in range(self.layer_count - 1):
+            hidden = torch.relu(getattr(self, f"lin{layer}")(hidden))
+        return torch.tanh(getattr(self, f"lin{self.layer_count - 1}")(hidden))
+
+    def table_parameters(self) -> list[torch.nn.Parameter]:
+        encodings = [encoding for encoding in (self.view_encoding, self.position_encoding) if encoding]
+        return [parameter for encoding in encodings for parameter in encoding.table_parameters()]
+
+    def set_progress(self, progress: float) -> None:
+        if self.position_encoding:
+            self.position_encoding.set_progress(progress)

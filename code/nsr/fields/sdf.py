@@ -1,0 +1,149 @@
+"""The signed distance field: an encoding and a softplus network, with its gradient in closed form.
+
+Yariv et al., "Multiview Neural Surface Reconstruction by Disentangling Geometry and Appearance" (2020), appendix B;
+geometric initialisation after Atzmon and Lipman, "SAL" (2020), theorem 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from nsr.config.schema import ImplicitNetworkConfig
+from nsr.errors import ConfigError
+from nsr.fields.clamp import LaplaceClamp
+from nsr.fields.encoding import Encoding
+from nsr.fields.linear import default_linear, make_linear
+
+
+class SDFField(torch.nn.Module):
+    """A signed distance (negative inside, in units of the normalised frame) and a feature at every point.
+
+    The gradient is computed by a reverse pass that is itself made of differentiable operations: a loss on it costs
+    one ordinary backward pass, and no operator needs a double backward.
+
+    Args:
+        encoding: of the positions; its first channels must be x itself.
+        config: layer widths, skips, initial radius.
+        feature_size: F, width of the feature for the radiance network (0: none).
+    """
+
+    def __init__(self, encoding: Encoding, config: ImplicitNetworkConfig, feature_size: int):
+        super().__init__()
+        self.encoding = encoding
+        self.skip_in = tuple(config.skip_in)
+        self.beta = config.softplus_beta
+        self.radius = config.bias
+        widths = [encoding.channels, *config.dims, 1 + feature_size]
+        self.layer_count = len(widths) - 1
+        for layer in self.skip_in:
+            if not 0 < layer < self.layer_count:
+                raise ConfigError(f"skip_in names layer {layer}; there are layers 1 to {self.layer_count - 1}")
+            if widths[layer] <= encoding.channels:
+                raise ConfigError(
+                    f"skip_in at layer {layer}: its width {widths[layer]} must exceed the encoding's "
+                    f"{encoding.channels} channels"
+                )
+        for layer in range(self.layer_count):
+            inputs, outputs = widths[layer], widths[layer + 1]
+            if layer + 1 in self.skip_in:
+                outputs -= encoding.channels
+            if config.geometric_init:
+                linear = self._geometric_layer(layer, inputs, outputs, config)
+            else:
+                linear = default_linear(inputs, outputs, config.weight_norm)
+            self.add_module(f"lin{layer}", linear)
+        self.clamp = LaplaceClamp(config.clamp_beta) if config.clamp else None
+
+    def _geometric_layer(self, layer, inputs, outputs, config):
+        extra = self.encoding.channels - 3
+        bias = torch.zeros(outputs)
+        if layer == self.layer_count - 1:
+            weight = math.sqrt(math.pi) / math.sqrt(inputs) + 1e-4 * torch.randn(outputs, inputs)
+            bias = bias - config.bias
+        else:
+            weight = math.sqrt(2) / math.sqrt(outputs) * torch.randn(outputs, inputs)
+            if layer == 0:
+                weight[:, 3:] = 0
+            elif layer in self.skip_in and extra:
+                weight[:, -extra:] = 0
+        return make_linear(weight, bias, config.weight_norm)
+
+    def _layer(self, index: int) -> torch.nn.Module:
+        return getattr(self, f"lin{index}")
+
+    def _hidden(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Input of the last layer."""
+        hidden = encoded
+        for layer in range(self.layer_count - 1):
+            if layer in self.skip_in:
+                hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
+            hidden = torch.nn.functional.softplus(self._layer(layer)(hidden), beta=self.beta)
+        if self.layer_count - 1 in self.skip_in:
+            hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
+        return hidden
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        """Signed distance ``[N]`` at ``x [N, 3]``: no gradient, no feature head. Differentiable in x and parameters."""
+        last = self._layer(self.layer_count - 1)
+        sdf = torch.nn.functional.linear(self._hidden(self.encoding(x)), last.weight[:1], last.bias[:1]).squeeze(1)
+        return sdf if self.clamp is None else self.clamp(sdf)
+
+    def geometry(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Signed distance ``[N]``, its gradient ``[N, 3]`` (not normalised) and the feature ``[N, F]``.
+
+        All three are differentiable in the parameters and in x.
+        """
+        encoded, jacobian = self.encoding.with_jacobian(x)
+        hidden, activations = encoded, []
+        weights = [self._layer(layer).weight for layer in range(self.layer_count)]
+        for layer in range(self.layer_count):
+            if layer in self.skip_in:
+                hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
+            hidden = torch.nn.functional.linear(hidden, weights[layer], self._layer(layer).bias)
+            if layer < self.layer_count - 1:
+                activations.append(hidden)
+                hidden = torch.nn.functional.softplus(hidden, beta=self.beta)
+        sdf, feature = hidden[:, 0], hidden[:, 1:]
+
+        adjoint = weights[-1][:1].expand(x.shape[0], -1)
+        skipped = 0
+        for layer in range(self.layer_count - 1, -1, -1):
+            if layer in self.skip_in:
+                adjoint = adjoint / math.sqrt(2)
+                split = adjoint.shape[1] - self.encoding.channels
+                adjoint, direct = adjoint[:, :split], adjoint[:, split:]
+                skipped = skipped + direct
+            if layer > 0:
+                adjoint = (adjoint * torch.sigmoid(self.beta * activations[layer - 1])) @ weights[layer - 1]
+        adjoint = adjoint + skipped
+        gradient = torch.bmm(adjoint.unsqueeze(1), jacobian).squeeze(1)
+        if self.clamp is not None:
+            sdf, slope = self.clamp.with_slope(sdf)
+            gradient = gradient * slope.unsqueeze(1)
+        return sdf, gradient, feature
+
+    @torch.no_grad()
+    def solve_last_layer(self, x: torch.Tensor, target: torch.Tensor, ridge: float = 1e-3) -> None:
+        """Fit the SDF row of the last layer to ``target [N]`` at ``x [N, 3]`` by ridge regression about its start."""
+        last = self._layer(self.layer_count - 1)
+        hidden = self._hidden(self.encoding(x)).double()
+        design = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
+        start = torch.cat([last.weight[0], last.bias[:1]]).double()
+        normal = design.T @ design / len(x)
+        normal = normal + ridge * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype).to(normal)
+        change = torch.linalg.solve(normal, design.T @ (target.double() - design @ start) / len(x))
+        solved = (start + change).to(x.dtype)
+        if hasattr(last, "weight_g"):
+            last.weight_v[0] = solved[:-1]
+            last.weight_g[0] = solved[:-1].norm()
+        else:
+            last.weight[0] = solved[:-1]
+        last.bias[0] = solved[-1]
+
+    def table_parameters(self) -> list[torch.nn.Parameter]:
+        return self.encoding.table_parameters()
+
+    def set_progress(self, progress: float) -> None:
+        self.encoding.set_progress(progress)

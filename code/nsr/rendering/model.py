@@ -1,0 +1,27 @@
+"""From a conf's ``model`` section to a renderer."""
+
+from __future__ import annotations
+
+import nsr.fields.hash_grid  # noqa: F401  (registers its encoding)
+import nsr.fields.positional  # noqa: F401
+from nsr.config.schema import ModelConfig
+from nsr.fields.encoding import make_encoding
+from nsr.fields.radiance import RadianceField
+from nsr.fields.sdf import SDFField
+from nsr.rendering.ray_tracing import RayTracer
+from nsr.rendering.surface import SurfaceRenderer
+
+
+def build_renderer(config: ModelConfig) -> SurfaceRenderer:
+    """Fields with fresh parameters (from torch's global generator) and their renderer, on the CPU.
+
+    Raises:
+        ConfigError: an unknown encoding, mode or impossible layer.
+    """
+    implicit, rendering = config.implicit_network, config.rendering_network
+    sdf = SDFField(make_encoding(implicit.encoding), implicit, config.feature_vector_size)
+    position_encoding = make_encoding(rendering.position_encoding) if rendering.position_encoding else None
+    radiance = RadianceField(
+        rendering, config.feature_vector_size, make_encoding(rendering.view_encoding), position_encoding
+    )
+    return SurfaceRenderer(sdf, radiance, RayTracer(config.ray_tracer))

@@ -1,0 +1,94 @@
+"""The surface renderer: one differentiable point a ray, and the colour there (IDR, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nsr.fields.radiance import RadianceField
+from nsr.fields.sdf import SDFField
+from nsr.rendering.bounds import HullBounds
+from nsr.rendering.intersection import differentiable_intersection
+from nsr.rendering.ray_tracing import RayTracer
+
+
+@dataclass
+class SurfaceRendering:
+    """What one training step sees of N rays.
+
+    Attributes:
+        hit: ``[N]`` bool, rays that meet the surface.
+        surface: ``[S]`` int64, the rays that were shaded (hit, and inside the object mask).
+        rgb: ``[S, 3]`` in [-1, 1], colours of those rays.
+        points: ``[N, 3]`` traced points (constants): the surface, or the point of smallest SDF along the ray.
+        sdf: ``[N]`` SDF at ``points``, with its graph in the parameters (and cameras).
+        gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the traced points and at ``free_points``.
+        free_sdf: ``[E]`` SDF at ``free_points``.
+    """
+
+    hit: torch.Tensor
+    surface: torch.Tensor
+    rgb: torch.Tensor
+    points: torch.Tensor
+    sdf: torch.Tensor
+    gradients: torch.Tensor
+    free_sdf: torch.Tensor
+
+
+class SurfaceRenderer(torch.nn.Module):
+    """Traces rays to the zero set of an SDF field and shades the points with a radiance field."""
+
+    def __init__(self, sdf: SDFField, radiance: RadianceField, tracer: RayTracer):
+        super().__init__()
+        self.sdf = sdf
+        self.radiance = radiance
+        self.tracer = tracer
+        self.bounds: HullBounds | None = None
+
+    def set_bounds(self, bounds: HullBounds) -> None:
+        """Search rays only inside ``bounds``, and let nothing outside of them be surface."""
+        self.bounds = bounds
+        self.tracer.bounds = bounds
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        """Signed value ``[N]`` at ``x [N, 3]`` of the surface as it is seen: the SDF, cut by the bounds."""
+        sdf = self.sdf.value(x)
+        return sdf if self.bounds is None else torch.maximum(sdf, self.bounds.value(x))
+
+    def forward(
+        self,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        object_mask: torch.Tensor,
+        free_points: torch.Tensor,
+    ) -> SurfaceRendering:
+        """Render for training.
+
+        Args:
+            origins, directions: ``[N, 3]``; may carry gradients of the cameras.
+            object_mask: ``[N]`` bool, the rays inside the object's mask.
+            free_points: ``[E, 3]`` extra points for the eikonal term.
+        """
+        trace = self.tracer.trace(self.sdf.value, origins.detach(), directions.detach(), object_mask)
+        points = origins + trace.depth.unsqueeze(1) * directions
+        count = len(origins)
+        sdf, gradients, _ = self.sdf.geometry(torch.cat([points, free_points]))
+        surface = (trace.hit & object_mask).nonzero().squeeze(1)
+        moved = differentiable_intersection(
+            origins[surface], directions[surface], trace.depth[surface], sdf[surface], gradients[surface]
+        )
+        rgb = self.shade(moved, directions[surface])
+        return SurfaceRendering(
+            trace.hit, surface, rgb, points.detach(), sdf[:count], gradients, sdf[count:]
+        )
+
+    def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+        """Colour ``[N, 3]`` in [-1, 1] of points on the surface seen along unit directions; differentiable in both."""
+        _, normals, features = self.sdf.geometry(points)
+        return self.radiance(points, directions, normals, features)
+
+    def set_progress(self, progress: float) -> None:
+        """Open the encodings' levels, coarse to fine: 0 to 1."""
+        self.sdf.set_progress(progress)
+        self.radiance.set_progress(progress)

@@ -1,0 +1,51 @@
+"""How far a run is: by steps, or by the clock."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+from nsr.config.schema import TrainConfig
+from nsr.errors import ConfigError
+
+_IMPORTED = time.monotonic()
+
+
+class Clock:
+    """Progress in [0, 1] of a run that ends after so many steps or, with ``train.minutes``, so much time.
+
+    Time is counted from the start of the process, so that reading the scene and carving the hull are part of it; a
+    continued run adds what was spent before.
+
+    Args:
+        config: the length.
+    """
+
+    def __init__(self, config: TrainConfig):
+        if config.minutes <= 0 and config.steps < 1:
+            raise ConfigError(f"train.steps is {config.steps}; it must be at least 1 (or give train.minutes)")
+        self.steps = config.steps
+        self.seconds = config.minutes * 60
+        self.step = 0
+        self.spent_before = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this run, those before a resume included."""
+        return self.spent_before + time.monotonic() - _IMPORTED
+
+    @property
+    def progress(self) -> float:
+        done = self.elapsed / self.seconds if self.seconds else self.step / self.steps
+        return min(done, 1.0)
+
+    @property
+    def finished(self) -> bool:
+        return self.progress >= 1
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set of this process so far, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024

@@ -1,0 +1,75 @@
+"""Which rays a step looks at: pixels drawn over all training images, mostly near the object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from nsr.scenes.scene import Scene
+
+
+@dataclass
+class PixelBatch:
+    """N pixels and what the photographs say of them.
+
+    Attributes:
+        views: ``[N]`` int64; pixels: ``[N, 2]`` (u, v); rgb: ``[N, 3]`` in [-1, 1]; mask: ``[N]`` bool.
+    """
+
+    views: torch.Tensor
+    pixels: torch.Tensor
+    rgb: torch.Tensor
+    mask: torch.Tensor
+
+
+class PixelSampler:
+    """Draws pixels of the training views with torch's global generator.
+
+    Rays far from the object teach nothing about its surface, but with none of them the space around it stays
+    unconstrained and silhouettes of other views suffer; so a small share is drawn anywhere.
+
+    Args:
+        scene: its training views alone are read.
+        anywhere: share of the pixels drawn uniformly over the images; the others lie in the masks, grown by
+            ``margin`` (a fraction of the longer side).
+    """
+
+    def __init__(self, scene: Scene, device: torch.device, anywhere: float = 1.0, margin: float = 0.02):
+        self.anywhere = anywhere
+        self.views = torch.tensor(scene.train_views, device=device)
+        images = [scene.images[view] for view in scene.train_views]
+        self.rgb = torch.cat([image.reshape(-1, 3) for image in images]).to(device)
+        self.mask = torch.cat([scene.masks[view].reshape(-1) for view in scene.train_views]).to(device)
+        sizes = torch.tensor([image.shape[0] * image.shape[1] for image in images])
+        self.widths = torch.tensor([image.shape[1] for image in images], device=device)
+        self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)]).to(device)
+        self.near = torch.empty(0, dtype=torch.int32, device=device)
+        if anywhere < 1:
+            parts = [
+                torch.from_numpy(np.flatnonzero(_grow(scene.masks[view].numpy(), margin)).astype(np.int32)) + int(start)
+                for view, start in zip(scene.train_views, self.starts[:-1].tolist())
+            ]
+            self.near = torch.cat(parts).to(device)
+
+    def draw(self, count: int) -> PixelBatch:
+        """A batch of ``count`` pixels."""
+        device = self.rgb.device
+        everywhere = count if len(self.near) == 0 else round(count * self.anywhere)
+        flat = torch.randint(len(self.mask), (everywhere,), device=device)
+        if everywhere < count:
+            chosen = torch.randint(len(self.near), (count - everywhere,), device=device)
+            flat = torch.cat([flat, self.near[chosen].long()])
+        index = torch.searchsorted(self.starts, flat, right=True) - 1
+        within = flat - self.starts[index]
+        width = self.widths[index]
+        pixels = torch.stack([within % width, within // width], dim=1).to(torch.float32)
+        rgb = self.rgb[flat].to(torch.float32) / 127.5 - 1
+        return PixelBatch(self.views[index], pixels, rgb, self.mask[flat])
+
+
+def _grow(mask: np.ndarray, margin: float) -> np.ndarray:
+    reach = max(2.0, margin * max(mask.shape))
+    return ndimage.distance_transform_edt(~mask) <= reach if mask.any() else mask

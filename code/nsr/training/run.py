@@ -1,0 +1,90 @@
+"""A trained run, as evaluation sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nsr.config.reader import load_config
+from nsr.config.schema import Config
+from nsr.errors import CheckpointError
+from nsr.rendering.bounds import HullBounds
+from nsr.rendering.model import build_renderer
+from nsr.rendering.surface import SurfaceRenderer
+from nsr.scenes.cameras import Cameras
+from nsr.training.checkpoints import load_checkpoint
+from nsr.training.run_folder import LATEST, RUN_CONF, find_checkpoint
+
+
+@dataclass
+class Run:
+    """A renderer with trained parameters, and how it came about.
+
+    Attributes:
+        folder: of the run; config: resolved; renderer: on the device asked for.
+        cameras: of all views, in the normalised frame, refined where the run refined them.
+        step: of the checkpoint; train_seconds: from the start of the process to this checkpoint.
+        peak_memory_mb: of the training process.
+    """
+
+    folder: Path
+    config: Config
+    renderer: SurfaceRenderer
+    cameras: Cameras
+    step: int
+    train_seconds: float
+    peak_memory_mb: float
+
+
+def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: torch.device | str = "cpu") -> Run:
+    """Load a run.
+
+    Args:
+        run_folder: with ``checkpoints/`` and the resolved conf.
+        checkpoint: a checkpoint file, a step, or ``latest``.
+        device: where the renderer goes.
+
+    Raises:
+        CheckpointError: no such checkpoint, a truncated one, or one of another model than the conf's.
+    """
+    folder = Path(run_folder)
+    path = checkpoint if isinstance(checkpoint, Path) else find_checkpoint(folder, checkpoint)
+    config = load_config(folder / RUN_CONF)
+    state = load_checkpoint(path, device)
+    renderer = build_renderer(config.model).to(device)
+    restore_renderer(renderer, state["renderer"], path)
+    cameras = Cameras(state["intrinsics"], state["poses"])
+    return Run(folder, config, renderer, cameras, state["step"], state["train_seconds"], state["peak_memory_mb"])
+
+
+def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None:
+    """Load a renderer's state, with its bounds where it has some, and open all levels as they were.
+
+    Raises:
+        CheckpointError: names or shapes do not fit the model; the message names the first ones.
+    """
+    state = dict(state)
+    margin = state.pop("bounds_margin", None)
+    progress = state.pop("progress")
+    if margin is not None:
+        renderer.set_bounds(HullBounds(state["bounds.grid"], margin))
+    own = renderer.state_dict()
+    wrong = [name for name in own if name not in state or own[name].shape != state[name].shape]
+    wrong += [name for name in state if name not in own]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: the checkpoint is of another model than the conf describes; {len(wrong)} entries do not fit, "
+            f"the first are {', '.join(wrong[:3])}"
+        )
+    renderer.load_state_dict(state)
+    renderer.set_progress(progress)
+
+
+def renderer_state(renderer: SurfaceRenderer, progress: float) -> dict:
+    """What ``restore_renderer`` reads."""
+    state = {**renderer.state_dict(), "progress": progress}
+    if renderer.bounds is not None:
+        state["bounds_margin"] = renderer.bounds.margin
+    return state

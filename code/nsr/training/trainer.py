@@ -1,0 +1,243 @@
+"""The training loop: pixels to rays to a rendering to named losses to a step of the optimiser."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nsr.config.schema import Config
+from nsr.errors import CheckpointError, ConfigError, NsrError
+from nsr.scenes.cameras import Cameras
+from nsr.scenes.scene import Scene
+from nsr.scenes.visual_hull import VisualHull
+from nsr.training.camera_optimisation import TrainableCameras
+from nsr.training.checkpoints import load_checkpoint, save_checkpoint
+from nsr.training.clock import Clock, peak_memory_mb
+from nsr.training.interrupt import delayed_interrupt
+from nsr.training.logs import RunLog
+from nsr.training.losses import LossInputs, make_loss_terms, mask_alpha
+from nsr.training.pixel_sampler import PixelBatch, PixelSampler
+from nsr.training.plots import draw_plots
+from nsr.training.run import renderer_state, restore_renderer
+from nsr.training.schedules import cosine, milestones, ramp
+from nsr.training.start import carve_hull, start_renderer
+
+SCHEDULES = ("milestones", "cosine")
+LOG_EVERY = 20  # steps
+
+
+def train(
+    config: Config,
+    scene: Scene,
+    run_folder: Path,
+    device: torch.device,
+    resume: Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train to the end of the run, or to Ctrl-C.
+
+    Args:
+        config: resolved; its ``train.steps`` or ``train.minutes`` is the length.
+        scene: only its training views are looked at.
+        run_folder: an existing run folder; checkpoints, plots and logs go there.
+        device: everything runs there.
+        resume: a checkpoint file to continue from, bit for bit on the CPU when the length is in steps.
+        progress: show a progress bar.
+
+    Returns:
+        the last checkpoint.
+
+    Raises:
+        NsrError: the conf or the checkpoint cannot be used, a loss is not finite, or the disk is full.
+        KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
+    """
+    torch.set_flush_denormal(True)
+    trainer = Trainer(config, scene, device, resume)
+    return trainer.run(Path(run_folder), progress)
+
+
+class Trainer:
+    """Everything a run holds, and one method for one step.
+
+    Args:
+        config, scene, device: as in ``train``.
+        resume: a checkpoint file, or None for a fresh start.
+    """
+
+    def __init__(self, config: Config, scene: Scene, device: torch.device, resume: Path | None = None):
+        if config.train.schedule not in SCHEDULES:
+            raise ConfigError(f"train.schedule is {config.train.schedule!r}; known are {', '.join(SCHEDULES)}")
+        if not scene.train_views:
+            raise ConfigError(f"{scene.name}: every view is held out; raise dataset.heldout_every or set it to 0")
+        self.config, self.scene, self.device = config, scene, device
+        self.clock = Clock(config.train)
+        self.terms = make_loss_terms(config)
+        seed_everything(config.train.seed)
+        state = load_checkpoint(resume, device) if resume else None
+        self.hull: VisualHull | None = carve_hull(config, scene, device)
+        self.hull_points = self.hull.surface_points() if self.hull else None
+        if state:
+            from nsr.rendering.model import build_renderer
+
+            self.renderer = build_renderer(config.model).to(device)
+            restore_renderer(self.renderer, state["renderer"], resume)
+        else:
+            self.renderer = start_renderer(config, self.hull, device)
+        self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
+        self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
+        self.sampler = PixelSampler(scene, device, config.train.pixels_anywhere)
+        self.optimisers, self.base_rates = self._make_optimisers()
+        if state:
+            self._restore(state, resume)
+
+    @property
+    def cameras(self) -> Cameras:
+        """As they are now, refined where they are trained; without gradients."""
+        return self.trained_cameras.current() if self.trained_cameras else self.given_cameras
+
+    def run(self, run_folder: Path, progress: bool = True) -> Path:
+        """Train until the clock runs out; returns the last checkpoint."""
+        config, clock = self.config.train, self.clock
+        next_plot = _next_mark(clock.progress, config.plot_freq)
+        next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
+        checkpoint = None
+        with RunLog(run_folder, clock, progress) as log, delayed_interrupt() as interrupted:
+            while not clock.finished and not interrupted:
+                losses = self.step()
+                if clock.step % LOG_EVERY == 0 or clock.finished:
+                    log.write({name: float(value) for name, value in losses.items()}, self.config.train.num_pixels)
+                    self._need_finite(losses)
+                if clock.progress >= next_checkpoint and not clock.finished:
+                    checkpoint = self.save(run_folder)
+                    next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
+                if clock.progress >= next_plot:
+                    draw_plots(run_folder, self)
+                    next_plot = _next_mark(clock.progress, config.plot_freq)
+            checkpoint = self.save(run_folder)
+            if interrupted:
+                raise KeyboardInterrupt(f"stopped at step {clock.step}; continue with --is_continue from {checkpoint}")
+        return checkpoint
+
+    def step(self) -> dict[str, torch.Tensor]:
+        """One step of the optimiser; returns every weighted term by name, their ``total``, and ``psnr``."""
+        progress = self.clock.progress
+        self.renderer.set_progress(ramp(progress, self.config.train.levels_open))
+        self._set_rates(progress)
+        batch = self.sampler.draw(self.config.train.num_pixels)
+        rays = self.trained_cameras or self.given_cameras
+        origins, directions = rays.rays(batch.views, batch.pixels)
+        free_points, free_bound = self._free_points(self.config.train.num_pixels // 2)
+        rendering = self.renderer(origins, directions, batch.mask, free_points)
+        inputs = LossInputs(rendering, batch, mask_alpha(self.config, progress), free_bound)
+        losses = {term.name: term.weight(progress) * term.function(inputs) for term in self.terms}
+        total = sum(losses.values())
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if self.config.train.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), self.config.train.gradient_clip)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.clock.step += 1
+        detached = {name: value.detach() for name, value in losses.items()}
+        return {**detached, "total": total.detach(), "psnr": _batch_psnr(rendering.rgb, batch, rendering.surface)}
+
+    def save(self, run_folder: Path) -> Path:
+        """Write a checkpoint of everything."""
+        clock, cameras = self.clock, self.cameras
+        opened = ramp(clock.progress, self.config.train.levels_open)
+        state = {
+            "step": clock.step,
+            "train_seconds": clock.elapsed,
+            "peak_memory_mb": peak_memory_mb(),
+            "renderer": renderer_state(self.renderer, opened),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "intrinsics": cameras.intrinsics,
+            "poses": cameras.poses,
+            "camera_vectors": self.trained_cameras.state_dict() if self.trained_cameras else None,
+            # Everything random in a step draws from torch's generators.
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        return save_checkpoint(run_folder, clock.step, state)
+
+    def _restore(self, state: dict, path: Path) -> None:
+        if len(state["optimisers"]) != len(self.optimisers):
+            raise CheckpointError(f"{path}: cameras were trained in one of the two runs and not in the other")
+        for optimiser, saved in zip(self.optimisers, state["optimisers"]):
+            optimiser.load_state_dict(saved)
+        if self.trained_cameras:
+            self.trained_cameras.load_state_dict(state["camera_vectors"])
+        self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
+        torch.set_rng_state(state["random"].cpu())
+        if self.device.type == "cuda" and state["random_cuda"] is not None:
+            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
+
+    def _make_optimisers(self) -> tuple[list[torch.optim.Optimizer], list[list[float]]]:
+        rates = self.config.train
+        tables = self.renderer.sdf.table_parameters() + self.renderer.radiance.table_parameters()
+        known = {id(parameter) for parameter in tables}
+        networks = [parameter for parameter in self.renderer.parameters() if id(parameter) not in known]
+        groups = [{"params": networks, "lr": rates.learning_rate}]
+        if tables:
+            # Most entries of a table see no gradient in a step; a tiny epsilon lets the rare ones move as fast.
+            groups.append({"params": tables, "lr": rates.learning_rate_tables, "eps": 1e-15, "betas": (0.9, 0.99)})
+        optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+        if self.trained_cameras:
+            optimisers.append(
+                torch.optim.SparseAdam(list(self.trained_cameras.parameters()), lr=rates.learning_rate_cam)
+            )
+        return optimisers, [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
+
+    def _set_rates(self, progress: float) -> None:
+        train = self.config.train
+        if train.schedule == "cosine":
+            factor = cosine(progress, train.final_rate)
+        else:
+            factor = milestones(progress, train.sched_milestones, train.sched_factor)
+        for group, base in zip(self.optimisers[0].param_groups, self.base_rates[0]):
+            group["lr"] = base * factor
+
+    def _free_points(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Points for the eikonal term, uniform in [-1, 1]^3 as in IDR; with a hull, half of them lie near it, and
+        all come with the lower bound of the SDF there."""
+        uniform = torch.rand(count, 3, device=self.device) * 2 - 1
+        if self.hull is None:
+            return uniform, None
+        half = count // 2
+        chosen = torch.randint(len(self.hull_points), (half,), device=self.device)
+        near = self.hull_points[chosen] + 0.05 * torch.randn(half, 3, device=self.device)
+        points = torch.cat([uniform[half:], near.clamp(-1, 1)])
+        value = self.hull.value(points)
+        # A tenth is taken off for rays away from the optical axis, along which a pixel spans less.
+        return points, torch.where(value > 0, 0.9 * value, torch.full_like(value, -math.inf))
+
+    def _need_finite(self, losses: dict[str, torch.Tensor]) -> None:
+        bad = [name for name, value in losses.items() if name != "psnr" and not torch.isfinite(value)]
+        if bad:
+            raise NsrError(
+                f"the loss is not finite at step {self.clock.step} (term {bad[0]}); lower train.learning_rate, or set "
+                f"train.gradient_clip = 1"
+            )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _batch_psnr(rgb: torch.Tensor, batch: PixelBatch, surface: torch.Tensor) -> torch.Tensor:
+    """PSNR over the shaded rays, colours in [0, 1]."""
+    error = ((rgb.detach() - batch.rgb[surface]) / 2).square().mean()
+    return -10 * torch.log10(error)
+
+
+def _next_mark(progress: float, spacing: float) -> float:
+    """The next multiple of ``spacing`` after ``progress``; never, where the spacing is 0."""
+    return (math.floor(progress / spacing + 1e-9) + 1) * spacing if spacing > 0 else math.inf
