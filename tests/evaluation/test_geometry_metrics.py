@@ -88,7 +88,7 @@ def test_sampling_is_seeded_and_its_error_is_told(sphere_scene):
 def test_only_what_two_training_cameras_see_counts(sphere_scene):
     """A ball within the sphere is hidden by it: on either side it changes nothing, and in plain sight it counts."""
     sizes = [tuple(mask.shape) for mask in sphere_scene.masks]
-    seen = {"cameras": sphere_scene.cameras, "views": sphere_scene.train_views, "sizes": sizes, "samples": 4000}
+    seen = {"cameras": sphere_scene.cameras, "views": sphere_scene.train_views, "sizes": sizes, "samples": 2000}
     truth = trimesh.creation.icosphere(5, 0.6)
     shell = trimesh.creation.icosphere(5, 0.61)
     hidden = trimesh.creation.icosphere(4, 0.3)
@@ -96,8 +96,8 @@ def test_only_what_two_training_cameras_see_counts(sphere_scene):
         (trimesh.util.concatenate([shell, hidden]), truth),
         (shell, trimesh.util.concatenate([truth, hidden])),
     ):
-        assert compare_surfaces(reconstruction, target, 0.02, **seen).chamfer == pytest.approx(0.01, abs=1e-4)
-        assert compare_surfaces(reconstruction, target, 0.02, samples=4000).chamfer > 0.015
+        assert compare_surfaces(reconstruction, target, 0.02, **seen).chamfer == pytest.approx(0.01, abs=2e-4)
+        assert compare_surfaces(reconstruction, target, 0.02, samples=2000).chamfer > 0.015
     floater = hidden.copy().apply_scale(0.3).apply_translation([0, 0, 0.75])
     assert compare_surfaces(trimesh.util.concatenate([shell, floater]), truth, 0.02, **seen).accuracy > 0.0105
 

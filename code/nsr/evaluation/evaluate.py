@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import trimesh
 
 from nsr.atomic import whole_file
@@ -60,7 +64,24 @@ def evaluate_run(
         NsrError: the folder cannot be written, the field has no surface, or the ground truth cannot be read.
     """
     started = time.perf_counter()
-    folder = _writable(Path(output_folder))
+    folder = Path(output_folder)
+    with _writing_to(folder):
+        metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid)
+        if report:
+            metrics["files"]["report"] = REPORT_FILE
+        metrics["eval_seconds"] = time.perf_counter() - started
+        with whole_file(folder / METRICS_FILE) as partial:
+            partial.write_text(json.dumps(metrics, indent=2) + "\n")
+        if report:
+            write_report(folder / REPORT_FILE, run, scene, metrics, mesh, colours)
+    print(format_metrics(metrics))
+    return metrics
+
+
+def _measure(
+    run, scene: Scene, folder: Path, render: bool, resolution: int, uniform_grid: bool
+) -> tuple[dict, trimesh.Trimesh, np.ndarray]:
+    """Everything of ``metrics.json`` but the time, and the mesh with its colours, after they were written."""
     truth = read_ground_truth(scene)
     device = run.cameras.poses.device
     sdf, radiance = run.renderer.sdf, run.renderer.radiance
@@ -80,22 +101,14 @@ def evaluate_run(
         files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}
     if truth is not None:
         metrics["geometry"] = measure_geometry(mesh, truth, scene)
-    if report:
-        files["report"] = REPORT_FILE
     metrics |= {
         "train_seconds": run.train_seconds,
-        "eval_seconds": time.perf_counter() - started,
+        "eval_seconds": None,
         "peak_memory_mb": run.peak_memory_mb,
         "step": run.step,
         "files": files,
     }
-    metrics = _without_nan(metrics)
-    with whole_file(folder / METRICS_FILE) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
-    if report:
-        write_report(folder / REPORT_FILE, run, scene, metrics, mesh, colours)
-    print(format_metrics(metrics))
-    return metrics
+    return _without_nan(metrics), mesh, colours
 
 
 def measure_geometry(mesh: trimesh.Trimesh, truth: trimesh.Trimesh, scene: Scene) -> dict:
@@ -162,15 +175,16 @@ def _figure(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _writable(folder: Path) -> Path:
-    """The folder, made where it is missing; found out before minutes of work whether it can be written."""
+@contextlib.contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Make the folder and try it, before minutes of work; turn what the disk refuses into one line."""
     try:
-        with whole_file(folder / ".writable") as partial:
-            partial.touch()
-        (folder / ".writable").unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        yield
     except OSError as error:
         raise NsrError(f"cannot write the evaluation to {folder}: {error.strerror or error}") from error
-    return folder
 
 
 def _without_nan(value):

@@ -97,7 +97,8 @@ def summarise(scores: list[ViewScore], split: str) -> dict | None:
     summary = {
         name: float(np.nanmean([getattr(score, name) for score in chosen])) for name in ("psnr", "ssim", "iou", "hull_iou")
     }
-    summary["psnr_std"] = float(np.nanstd([score.psnr for score in chosen]))
+    with np.errstate(invalid="ignore"):  # a perfect view has an infinite psnr
+        summary["psnr_std"] = float(np.nanstd([score.psnr for score in chosen]))
     return summary | {"views": len(chosen)}
 
 

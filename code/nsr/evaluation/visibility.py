@@ -74,7 +74,7 @@ class PointViewer:
 
     POINTS = 3_000_000
     SLACK = 8  # cells' footprints: one cell sees a slanted surface at several depths
-    POINTS_PER_CELL = 8  # so dense that a cell which the surface covers is as good as never empty
+    POINTS_PER_CELL = 12  # so dense that a cell which the surface covers is as good as never empty
 
     def __init__(self, mesh: trimesh.Trimesh):
         self.points = trimesh.sample.sample_surface(mesh, self.POINTS, seed=0)[0]
