@@ -108,7 +108,7 @@ class RayTracer:
         else:
             starts, steps, depth, running = origins, directions, bounds.near, wanted
         sdf = evaluate_where(value, starts + depth.unsqueeze(1) * steps, running)
-        outside, outside_value = depth, sdf
+        outside, outside_value, step = depth, sdf, sdf
         for iteration in range(config.sphere_tracing_iters + 1):
             if iteration:
                 depth = torch.where(running, depth + step, depth)
