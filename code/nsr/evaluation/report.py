@@ -124,7 +124,7 @@ def _cards(metrics: dict) -> list[tuple[str, str, str]]:
             cards.append((f"Silhouette IoU, {name}", _text(figures["iou"], 4), f"visual hull {_text(figures['hull_iou'], 4)}"))
     geometry = metrics["geometry"]
     if geometry:
-        cards.append(("Chamfer distance", f"{geometry['chamfer_pixels']:.2f} px", f"{geometry['chamfer']:.5f} of the unit sphere"))
+        cards.append(("Chamfer distance, pixel footprints", f"{geometry['chamfer_pixels']:.2f}", f"{geometry['chamfer']:.5f} of the unit sphere"))
         cards.append(("Normals", f"{geometry['normal_degrees']:.1f}°", f"F-score {geometry['fscore']:.3f} at one pixel"))
     cards.append(("Training", _duration(metrics["train_seconds"]), f"step {metrics['step']}"))
     cards.append(("Peak memory", f"{_text(metrics['peak_memory_mb'], 0)} MB", f"evaluated in {_duration(metrics['eval_seconds'])}"))

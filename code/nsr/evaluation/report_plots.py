@@ -24,13 +24,16 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
     """
     import plotly.graph_objects as go
 
+    centres = cameras.centres[scene.train_views].detach().cpu().numpy()
+    eye, up = _viewpoint(centres, cameras.poses[scene.train_views, :3, 1].detach().cpu().numpy())
     figure = go.Figure()
     figure.add_trace(
         go.Mesh3d(
             **dict(zip("xyz", mesh.vertices.T.astype(np.float32), strict=True)),
             **dict(zip("ijk", mesh.faces.T.astype(np.int32), strict=True)),
             vertexcolor=[f"rgb({r},{g},{b})" for r, g, b in colours],
-            lighting={"ambient": 0.75, "diffuse": 0.4, "specular": 0.05},
+            lighting={"ambient": 0.8, "diffuse": 0.35, "specular": 0.05},
+            lightposition=dict(zip("xyz", (1e4 * eye).tolist(), strict=True)),
             hoverinfo="skip",
             name="surface",
         )
@@ -57,8 +60,6 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
                 text=[f"view {view}" for view in views], hoverinfo="text",
             )
         )
-    centres = cameras.centres[scene.train_views].detach().cpu().numpy()
-    eye, up = _viewpoint(centres, cameras.poses[scene.train_views, :3, 1].detach().cpu().numpy())
     hidden = {"visible": False}
     figure.update_layout(
         scene={

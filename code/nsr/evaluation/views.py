@@ -19,7 +19,7 @@ from nsr.scenes.pictures import write_picture
 from nsr.scenes.scene import Scene
 from nsr.scenes.visual_hull import VisualHull
 
-HULL_RESOLUTION = 128
+HULL_RESOLUTION = 160
 
 RenderView = Callable[..., RenderedView]
 
