@@ -123,7 +123,7 @@ class TrainConfig:
 @dataclass
 class PlotConfig:
     resolution: int = 100  # of the meshes drawn while training
-    max_depth: float = 3.0
+    max_depth: float = 0.0  # distance drawn darkest in depth pictures; 0: the far side of the bounding sphere
 
 
 @dataclass
