@@ -13,6 +13,7 @@ from nsr.scenes.frusta import frustum_line, viewpoint
 from nsr.scenes.scene import Scene
 
 FRUSTUM = 0.15  # length of the drawn cameras, normalised frame
+HIT_COLOURS = [[0, "#dc2626"], [0.5, "#facc15"], [1, "#2563eb"]]  # inside, on the surface, outside
 EYE_DISTANCE = 0.8  # in plotly's units, the whole drawing being about 1 wide
 
 
@@ -53,7 +54,7 @@ def write_run_page(
         go.Scatter3d(
             **_xyz(points),
             mode="markers",
-            marker={"size": 2, "color": sdf, "colorscale": "RdBu", "cmid": 0, "colorbar": {"title": "SDF"}},
+            marker={"size": 2, "color": sdf, "colorscale": HIT_COLOURS, "cmid": 0, "colorbar": {"title": "SDF"}},
             text=[f"SDF {value:+.2e}<br>ray of view {view}" for value, view in zip(sdf, views, strict=True)],
             hoverinfo="text",
             name="hits",
@@ -86,7 +87,7 @@ def write_run_page(
         margin={"l": 0, "r": 0, "t": 40, "b": 0},
     )
     with whole_file(path) as partial:
-        figure.write_html(partial, include_plotlyjs=True)
+        figure.write_html(partial, include_plotlyjs=True, default_height="95vh")
 
 
 def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:
