@@ -43,8 +43,10 @@ class SphereRun:
 
 
 def make_sphere_run(cameras: Cameras, folder: Path) -> SphereRun:
+    sdf = SphereField(RADIUS)
     renderer = SimpleNamespace(
-        sdf=SphereField(RADIUS),
+        sdf=sdf,
+        value=sdf.value,
         radiance=lambda points, directions, normals, feature: torch.full_like(points, GREY),
         tracer=RayTracer(RayTracerConfig()),
     )

@@ -34,13 +34,23 @@ def test_no_faces_is_an_error():
         largest_component(trimesh.Trimesh())
 
 
-def test_inside_out_is_turned(three_spheres):
-    inverted = three_spheres.copy()
-    inverted.invert()
-    assert inverted.volume < 0
-    turned = orient_outward(inverted)
-    assert turned.volume == pytest.approx(three_spheres.volume)
-    assert inverted.volume < 0  # the given mesh is left alone
+def test_inside_out_components_are_turned_and_the_others_left(three_spheres):
+    mixed = three_spheres.copy()
+    first = len(trimesh.creation.icosphere(2).faces)
+    mixed.faces[:first] = mixed.faces[:first, ::-1]
+    mixed = trimesh.Trimesh(mixed.vertices, mixed.faces, process=False)
+    assert mixed.volume < 0
+    assert orient_outward(mixed).volume == pytest.approx(three_spheres.volume)
+    assert (orient_outward(three_spheres).faces == three_spheres.faces).all()
+    assert mixed.volume < 0  # the given mesh is left alone
+
+
+def test_an_open_cap_is_turned_away_from_its_middle():
+    ball = trimesh.creation.icosphere(3)
+    cap = ball.submesh([np.flatnonzero(ball.triangles_center[:, 2] > -0.5)], append=True)
+    inverted = trimesh.Trimesh(cap.vertices, cap.faces[:, ::-1], process=False)
+    outward = np.einsum("ij,ij->i", orient_outward(inverted).face_normals, inverted.triangles_center)
+    assert (outward > 0).all()
 
 
 def test_clustering_keeps_shape_and_colour_with_few_faces():

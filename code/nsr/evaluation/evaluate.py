@@ -18,6 +18,7 @@ from nsr.errors import NsrError
 from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
 from nsr.evaluation.report import write_report
 from nsr.evaluation.views import score_views, summarise, write_scores
+from nsr.meshing.cleanup import orient_outward
 from nsr.meshing.colour import vertex_colours
 from nsr.meshing.export import export_mesh
 from nsr.meshing.extraction import extract_mesh
@@ -86,7 +87,7 @@ def _measure(
     device = run.cameras.poses.device
     sdf, radiance = run.renderer.sdf, run.renderer.radiance
 
-    mesh = extract_mesh(sdf.value, resolution, uniform_grid=uniform_grid, device=device)
+    mesh = extract_mesh(run.renderer.value, resolution, uniform_grid=uniform_grid, device=device)
     colours = vertex_colours(mesh, sdf, radiance, device=device)
     stem = folder / f"surface_world_coordinates_{run.step}"
     files = {
@@ -123,7 +124,7 @@ def measure_geometry(mesh: trimesh.Trimesh, truth: trimesh.Trimesh, scene: Scene
 
 
 def read_ground_truth(scene: Scene) -> trimesh.Trimesh | None:
-    """The scene's true surface in the normalised frame; None where it names none.
+    """The scene's true surface in the normalised frame, facing outward; None where it names none.
 
     Raises:
         NsrError: the file is missing, is no mesh, or has no faces.
@@ -139,7 +140,7 @@ def read_ground_truth(scene: Scene) -> trimesh.Trimesh | None:
         raise NsrError(f"{path}: the ground-truth mesh cannot be read ({error})") from error
     if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
         raise NsrError(f"{path}: the ground truth has no faces; distances need a surface, not points")
-    return trimesh.Trimesh(scene.to_normalised(loaded.vertices), loaded.faces, process=False)
+    return orient_outward(trimesh.Trimesh(scene.to_normalised(loaded.vertices), loaded.faces, process=False))
 
 
 def format_metrics(metrics: dict) -> str:

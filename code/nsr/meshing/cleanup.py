@@ -31,14 +31,22 @@ def significant_components(mesh: trimesh.Trimesh, fraction: float = 0.01) -> tri
 
 
 def orient_outward(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """A copy with every closed component wound so that its normals point out of it.
+    """A copy whose components each face away from their middle; each must be wound consistently.
 
-    Marching cubes needs none of this; meshes from elsewhere (a ground truth, a scan) may.  Holes inside a solid,
-    whose normals should point into the hole, are not told apart from solids.
+    Marching cubes needs none of this; meshes from elsewhere (a ground truth, a scan) may.  A component is turned
+    where the volume that it encloses, seen from its mean vertex, is negative; it need not be closed.  A hollow inside
+    a solid, whose normals should point into the hollow, is taken for a solid.
     """
-    turned = mesh.copy()
-    trimesh.repair.fix_normals(turned, multibody=True)
-    return turned
+    labels, _ = _components(mesh)
+    triangles = mesh.triangles
+    count = np.bincount(labels)
+    sums = [np.bincount(labels, weights=triangles[..., axis].mean(axis=1)) for axis in range(3)]
+    from_middle = triangles - (np.stack(sums, axis=-1) / count[:, None])[labels][:, None]
+    a, b, c = (from_middle[:, corner] for corner in range(3))
+    volume = np.bincount(labels, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
+    inverted = (volume < 0)[labels]
+    faces = np.where(inverted[:, None], mesh.faces[:, ::-1], mesh.faces)
+    return trimesh.Trimesh(mesh.vertices, faces, process=False)
 
 
 def _components(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
