@@ -67,5 +67,7 @@ def evaluated(_sphere_scene_master, tmp_path_factory) -> tuple[dict, Path, str]:
     scene, folder = load_scene(_sphere_scene_master), tmp_path_factory.mktemp("evaluated")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        metrics = evaluate_run(make_sphere_run(scene.cameras, folder / "run"), scene, folder / "evaluation", resolution=64)
+        metrics = evaluate_run(
+            make_sphere_run(scene.cameras, folder / "run"), scene, folder / "evaluation", resolution=64
+        )
     return metrics, folder / "evaluation", printed.getvalue()

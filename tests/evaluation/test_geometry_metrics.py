@@ -137,5 +137,11 @@ def test_meshes_that_cannot_be_measured(sphere_scene):
     with pytest.raises(NsrError, match="seen by 2 training views"):
         sizes = [tuple(mask.shape) for mask in sphere_scene.masks]
         compare_surfaces(
-            elsewhere, sphere, 0.01, cameras=sphere_scene.cameras, views=sphere_scene.train_views, sizes=sizes, samples=100
+            elsewhere,
+            sphere,
+            0.01,
+            cameras=sphere_scene.cameras,
+            views=sphere_scene.train_views,
+            sizes=sizes,
+            samples=100,
         )

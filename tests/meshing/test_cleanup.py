@@ -10,7 +10,11 @@ from nsr.meshing.simplify import cluster_vertices
 @pytest.fixture
 def three_spheres():
     """Areas in the ratio 100 : 36 : 0.25, the small one with the most faces."""
-    parts = [trimesh.creation.icosphere(2, 1.0), trimesh.creation.icosphere(2, 0.6), trimesh.creation.icosphere(4, 0.05)]
+    parts = [
+        trimesh.creation.icosphere(2, 1.0),
+        trimesh.creation.icosphere(2, 0.6),
+        trimesh.creation.icosphere(4, 0.05),
+    ]
     for place, part in enumerate(parts):
         part.apply_translation([3 * place, 0, 0])
     return trimesh.util.concatenate(parts)

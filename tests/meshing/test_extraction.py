@@ -49,7 +49,7 @@ def test_torus_has_genus_one_and_the_closed_form_area_and_volume():
 
 
 def test_shortest_axis_gets_the_resolution_and_all_axes_the_same_spacing():
-    ellipsoid = lambda x: (x / torch.tensor([0.7, 0.5, 0.6])).norm(dim=-1) * 0.5 - 0.5  # noqa: E731
+    ellipsoid = lambda x: (x / torch.tensor([0.7, 0.5, 0.6])).norm(dim=-1) * 0.5 - 0.5
     mesh = extract_mesh(ellipsoid, 96)
     edges = np.linalg.norm(mesh.vertices[mesh.edges_unique[:, 0]] - mesh.vertices[mesh.edges_unique[:, 1]], axis=1)
     # the box is the shortest extent, 1, and at most 2 x (1.5 + 1) cells of the 1/62 locating grid more
@@ -60,7 +60,7 @@ def test_shortest_axis_gets_the_resolution_and_all_axes_the_same_spacing():
 @pytest.mark.parametrize("value", [sphere(), torus, bumpy], ids=["sphere", "torus", "bumpy"])
 def test_same_surface_as_marching_cubes_on_every_grid_point(value):
     cells, spacing, lower = 72, 2.0 / 72, np.full(3, -1.0)
-    field = lambda points: value(torch.from_numpy(points)).numpy()  # noqa: E731
+    field = lambda points: value(torch.from_numpy(points)).numpy()
     grid = SparseGrid(field, lower, spacing, np.full(3, 2.0), gradient_bound=1.5)
     found = march(grid)
 
@@ -77,7 +77,7 @@ def test_same_surface_as_marching_cubes_on_every_grid_point(value):
 
 
 def test_a_field_steeper_than_its_bound_is_still_followed_without_cracks():
-    steep = lambda x: torch.tanh(8 * (x.norm(dim=-1) - 0.6)) + 0.3 * torch.sin(25 * x[:, 0])  # noqa: E731
+    steep = lambda x: torch.tanh(8 * (x.norm(dim=-1) - 0.6)) + 0.3 * torch.sin(25 * x[:, 0])
     mesh = extract_mesh(steep, 128, largest_only=False, gradient_bound=1.0)
     assert mesh.is_watertight
 
@@ -91,8 +91,8 @@ def test_resolution_512_evaluates_the_neighbourhood_of_the_surface_only():
 
 
 def test_exact_zeros_on_grid_points_make_no_degenerate_triangles():
-    box = lambda x: x.abs().max(dim=-1).values - 0.5  # noqa: E731
-    field = lambda points: box(torch.from_numpy(points)).numpy()  # noqa: E731
+    box = lambda x: x.abs().max(dim=-1).values - 0.5
+    field = lambda points: box(torch.from_numpy(points)).numpy()
     mesh = march(SparseGrid(field, np.full(3, -1.0), 1 / 64, np.full(3, 2.0), 1.5))  # 0.5 falls on the grid
     assert mesh.is_watertight
     assert mesh.area_faces.min() > 0
@@ -100,7 +100,7 @@ def test_exact_zeros_on_grid_points_make_no_degenerate_triangles():
 
 
 def test_floaters_go_with_the_largest_component_and_stay_without():
-    both = lambda x: torch.minimum(sphere(0.4)(x), sphere(0.05, (0.0, 0.0, 0.8))(x))  # noqa: E731
+    both = lambda x: torch.minimum(sphere(0.4)(x), sphere(0.05, (0.0, 0.0, 0.8))(x))
     assert extract_mesh(both, 64).bounds[1, 2] == pytest.approx(0.4, abs=1e-3)
     kept = extract_mesh(both, 64, largest_only=False)
     assert kept.bounds[1, 2] == pytest.approx(0.85, abs=1e-3)
@@ -108,7 +108,7 @@ def test_floaters_go_with_the_largest_component_and_stay_without():
 
 
 def test_a_surface_that_leaves_the_bounding_sphere_is_closed_there():
-    half_space = lambda x: x[:, 2] - 0.1  # noqa: E731
+    half_space = lambda x: x[:, 2] - 0.1
     mesh = extract_mesh(half_space, 64)
     assert mesh.is_watertight
     below = np.pi / 3 * 1.1**2 * (3 - 1.1)  # the ball below z = 0.1

@@ -164,7 +164,9 @@ def format_metrics(metrics: dict) -> str:
             f"Chamfer {geometry['chamfer_pixels']:.3f} pixel footprints = {geometry['chamfer']:.5f} of the unit sphere"
             f" = {geometry['chamfer_world']:.4g} world units"
         )
-        lines.append(f"normals {geometry['normal_degrees']:.1f} degrees, F-score {geometry['fscore']:.3f} at one footprint")
+        lines.append(
+            f"normals {geometry['normal_degrees']:.1f} degrees, F-score {geometry['fscore']:.3f} at one footprint"
+        )
     lines.append(
         f"training {_figure(metrics['train_seconds'], 0)} s, peak memory {_figure(metrics['peak_memory_mb'], 0)} MB; "
         f"evaluation {metrics['eval_seconds']:.0f} s"

@@ -16,7 +16,9 @@ CAPTION_HEIGHT = 30
 CAPTIONS = ("photograph", "render", "surface", "normals")
 
 
-def result_figure(path: str | Path, run, scene: Scene, views: list[int], *, height: int = 320, render=render_view) -> Path:
+def result_figure(
+    path: str | Path, run, scene: Scene, views: list[int], *, height: int = 320, render=render_view
+) -> Path:
     """One picture with a row per view: photograph, render, shaded surface, normals.
 
     Args:

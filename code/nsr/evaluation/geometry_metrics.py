@@ -120,7 +120,9 @@ def pixel_footprint(scene: Scene, surface: trimesh.Trimesh, *, samples: int = 20
         found.append(depth[depth > 0] / np.sqrt(focal[0, 0].item() * focal[1, 1].item()))
     found = np.concatenate(found) if found else np.empty(0)
     if not len(found):
-        raise NsrError(f"{scene.name}: no training view sees the surface inside its mask; do mesh and cameras share a frame?")
+        raise NsrError(
+            f"{scene.name}: no training view sees the surface inside its mask; do mesh and cameras share a frame?"
+        )
     return float(np.median(found))
 
 
@@ -135,7 +137,9 @@ def _directed(source, target, samples, seed, viewpoint, name) -> tuple[np.ndarra
     if viewpoint is not None:
         seen = views_that_see(surface_viewer(source), points, *viewpoint) >= SEEN_BY
         if not seen.any():
-            raise NsrError(f"no point of the {name} is seen by {SEEN_BY} training views; do mesh and cameras share a frame?")
+            raise NsrError(
+                f"no point of the {name} is seen by {SEEN_BY} training views; do mesh and cameras share a frame?"
+            )
         points, faces = points[seen], faces[seen]
     distance, closest = index.query(points)
     cosine = np.einsum("ij,ij->i", source.face_normals[faces], target.face_normals[closest])

@@ -52,7 +52,9 @@ def write_report(
         mesh=mesh_figure(small, small_colours, scene, run.cameras).to_html(
             full_html=False, include_plotlyjs=True, config={"displaylogo": False, "scrollZoom": True}
         ),
-        losses=losses.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False}) if losses else None,
+        losses=losses.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+        if losses
+        else None,
         conf=html.escape(conf.read_text()) if conf.is_file() else None,
         files=[(name, files[name]) for name in ("ply", "glb", "renders", "views") if name in files],
         largest_error=LARGEST_ERROR,
@@ -121,13 +123,29 @@ def _cards(metrics: dict) -> list[tuple[str, str, str]]:
         if metrics[split]:
             figures = metrics[split]
             cards.append((f"PSNR, {name}", f"{_text(figures['psnr'], 2)} dB", f"SSIM {_text(figures['ssim'], 3)}"))
-            cards.append((f"Silhouette IoU, {name}", _text(figures["iou"], 4), f"visual hull {_text(figures['hull_iou'], 4)}"))
+            cards.append(
+                (f"Silhouette IoU, {name}", _text(figures["iou"], 4), f"visual hull {_text(figures['hull_iou'], 4)}")
+            )
     geometry = metrics["geometry"]
     if geometry:
-        cards.append(("Chamfer distance, pixel footprints", f"{geometry['chamfer_pixels']:.2f}", f"{geometry['chamfer']:.5f} of the unit sphere"))
-        cards.append(("Normals", f"{geometry['normal_degrees']:.1f}°", f"F-score {geometry['fscore']:.3f} at one pixel"))
+        cards.append(
+            (
+                "Chamfer distance, pixel footprints",
+                f"{geometry['chamfer_pixels']:.2f}",
+                f"{geometry['chamfer']:.5f} of the unit sphere",
+            )
+        )
+        cards.append(
+            ("Normals", f"{geometry['normal_degrees']:.1f}°", f"F-score {geometry['fscore']:.3f} at one pixel")
+        )
     cards.append(("Training", _duration(metrics["train_seconds"]), f"step {metrics['step']}"))
-    cards.append(("Peak memory", f"{_text(metrics['peak_memory_mb'], 0)} MB", f"evaluated in {_duration(metrics['eval_seconds'])}"))
+    cards.append(
+        (
+            "Peak memory",
+            f"{_text(metrics['peak_memory_mb'], 0)} MB",
+            f"evaluated in {_duration(metrics['eval_seconds'])}",
+        )
+    )
     return cards
 
 

@@ -105,7 +105,10 @@ def page(
         files: kind and path relative to the page of what else the evaluation wrote.
         largest_error: at the top of the error maps' scale.
     """
-    sections = [_cards(cards), _section("The surface", f'<div class="plot">{mesh}</div>', "Drag to turn, scroll to zoom.")]
+    sections = [
+        _cards(cards),
+        _section("The surface", f'<div class="plot">{mesh}</div>', "Drag to turn, scroll to zoom."),
+    ]
     if views:
         remark = (
             "Drag the handle between photograph and render. Held-out views were used by nothing before this evaluation. "
@@ -177,7 +180,9 @@ def _table(rows: list[list[str]]) -> str:
     names = ("view", "split", "PSNR dB", "SSIM", "IoU", "hull IoU")
     head = "".join(f"<th>{name}</th>" for name in names)
     body = "".join(
-        f'<tr class="{"heldout" if row[1] == "held out" else "train"}">' + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
+        f'<tr class="{"heldout" if row[1] == "held out" else "train"}">'
+        + "".join(f"<td>{cell}</td>" for cell in row)
+        + "</tr>"
         for row in rows
     )
     return f'<div class="scroll tall"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -49,21 +49,31 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
         figure.add_trace(
             go.Scatter3d(
                 **dict(zip("xyz", corners.T, strict=True)),
-                mode="lines", line={"color": colour, "width": 2}, name=name, hoverinfo="skip",
+                mode="lines",
+                line={"color": colour, "width": 2},
+                name=name,
+                hoverinfo="skip",
             )
         )
         centres = cameras.centres[views].detach().cpu().numpy()
         figure.add_trace(
             go.Scatter3d(
                 **dict(zip("xyz", centres.T, strict=True)),
-                mode="markers", marker={"color": colour, "size": 3}, showlegend=False,
-                text=[f"view {view}" for view in views], hoverinfo="text",
+                mode="markers",
+                marker={"color": colour, "size": 3},
+                showlegend=False,
+                text=[f"view {view}" for view in views],
+                hoverinfo="text",
             )
         )
     hidden = {"visible": False}
     figure.update_layout(
         scene={
-            "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "dragmode": "orbit",
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "zaxis": hidden,
+            "aspectmode": "data",
+            "dragmode": "orbit",
             "camera": {
                 "eye": dict(zip("xyz", (EYE_DISTANCE * eye).tolist(), strict=True)),
                 "up": dict(zip("xyz", up.tolist(), strict=True)),
@@ -71,8 +81,11 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
             },
         },
         legend={"orientation": "h", "y": 0.02, "x": 0.02},
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=620,
-        paper_bgcolor="rgba(0,0,0,0)", font={"color": INK}, modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=620,
+        paper_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
     )
     return figure
 
@@ -101,9 +114,14 @@ def loss_figure(log: Path):
         return None
     grid = {"gridcolor": "rgba(138,143,152,.25)", "zeroline": False}
     figure.update_layout(
-        height=380, margin={"l": 60, "r": 20, "t": 20, "b": 50}, font={"color": INK},
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hovermode="x unified",
-        xaxis={"title": "step", **grid}, yaxis={"type": "log", "exponentformat": "power", **grid},
+        height=380,
+        margin={"l": 60, "r": 20, "t": 20, "b": 50},
+        font={"color": INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="x unified",
+        xaxis={"title": "step", **grid},
+        yaxis={"type": "log", "exponentformat": "power", **grid},
     )
     return figure
 

@@ -59,7 +59,9 @@ def score_views(
         rgb, hit = rendered.rgb.cpu().numpy(), rendered.hit.cpu().numpy()
         rotation = run.cameras.poses[view, :3, :3].detach().cpu().numpy()
         save_picture(picture_folder / f"eval_{view:03d}.png", as_uint8(rgb))
-        save_picture(picture_folder / f"normal_{view:03d}.png", normal_picture(rendered.normal.cpu().numpy(), hit, rotation))
+        save_picture(
+            picture_folder / f"normal_{view:03d}.png", normal_picture(rendered.normal.cpu().numpy(), hit, rotation)
+        )
         scores.append(
             ViewScore(
                 view=view,
@@ -95,7 +97,8 @@ def summarise(scores: list[ViewScore], split: str) -> dict | None:
     if not chosen:
         return None
     summary = {
-        name: float(np.nanmean([getattr(score, name) for score in chosen])) for name in ("psnr", "ssim", "iou", "hull_iou")
+        name: float(np.nanmean([getattr(score, name) for score in chosen]))
+        for name in ("psnr", "ssim", "iou", "hull_iou")
     }
     with np.errstate(invalid="ignore"):  # a perfect view has an infinite psnr
         summary["psnr_std"] = float(np.nanstd([score.psnr for score in chosen]))
@@ -115,7 +118,9 @@ def read_scores(path: Path) -> list[ViewScore]:
     """The lines that ``write_scores`` wrote."""
     with open(path, newline="") as file:
         return [
-            ViewScore(int(row["view"]), row["split"], *(float(row[name]) for name in ("psnr", "ssim", "iou", "hull_iou")))
+            ViewScore(
+                int(row["view"]), row["split"], *(float(row[name]) for name in ("psnr", "ssim", "iou", "hull_iou"))
+            )
             for row in csv.DictReader(file)
         ]
 

@@ -113,7 +113,9 @@ class PointViewer:
         shape = (int(np.ceil(size[0] / cell)) + 1, int(np.ceil(size[1] / cell)) + 1)
         at = np.rint(pixels[inside] / cell).astype(np.int64).clip(0, None)
         flat = torch.full((shape[0] * shape[1],), torch.inf, dtype=torch.float64)
-        flat.scatter_reduce_(0, torch.from_numpy(at[:, 1] * shape[1] + at[:, 0]), torch.from_numpy(depth[inside]), "amin")
+        flat.scatter_reduce_(
+            0, torch.from_numpy(at[:, 1] * shape[1] + at[:, 0]), torch.from_numpy(depth[inside]), "amin"
+        )
         image = flat.reshape(shape).numpy()
         return np.where(np.isfinite(image), image, 0.0), cell
 

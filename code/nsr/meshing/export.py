@@ -42,7 +42,9 @@ def export_mesh(
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
-        raise NsrError(f"{path.name}: meshes are written as {', '.join(FORMATS)}, not {path.suffix or 'without an ending'}")
+        raise NsrError(
+            f"{path.name}: meshes are written as {', '.join(FORMATS)}, not {path.suffix or 'without an ending'}"
+        )
     if len(mesh.faces) == 0:
         raise NsrError(f"{path.name} is not written: the mesh has no faces")
     written = to_world(mesh, np.eye(4) if scale_mat is None else scale_mat)

@@ -79,7 +79,9 @@ def extract_mesh(
     spacing = max(extent.min(), extent.max() / LONGEST_OVER_SHORTEST) / resolution
     mesh = march(SparseGrid(field, lower, spacing, extent, gradient_bound))
     if mesh is None:
-        raise NsrError(f"the surface found on a coarse grid is gone at resolution {resolution}: the field is only noise")
+        raise NsrError(
+            f"the surface found on a coarse grid is gone at resolution {resolution}: the field is only noise"
+        )
     return largest_component(mesh) if largest_only else mesh
 
 

@@ -31,7 +31,9 @@ def cluster_vertices(mesh: trimesh.Trimesh, colours: np.ndarray, most_faces: int
         faces = faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
         if len(faces) <= most_faces:
             vertices = _means(mesh.vertices, cluster, count)
-            return trimesh.Trimesh(vertices, faces, process=False), _means(colours, cluster, count).round().astype(np.uint8)
+            return trimesh.Trimesh(vertices, faces, process=False), _means(colours, cluster, count).round().astype(
+                np.uint8
+            )
         cell *= 1.15
     return mesh, colours
 
