@@ -177,7 +177,7 @@ def _level_scales(positions: torch.Tensor, layout: GridLayout) -> torch.Tensor:
 
 def _to_points(per_level: torch.Tensor) -> torch.Tensor:
     """``[L, N, F]`` to ``[N, L * F]``."""
-    return per_level.permute(1, 0, 2).reshape(per_level.shape[1], -1)
+    return per_level.permute(1, 0, 2).flatten(1)
 
 
 def _assemble(value, first, positions, layout):
@@ -186,7 +186,7 @@ def _assemble(value, first, positions, layout):
     if first is None:
         return features, positions.new_zeros(0)
     scaled = first * _level_scales(positions, layout).permute(1, 2, 0).unsqueeze(-1)
-    jacobian = scaled.permute(2, 1, 3, 0).reshape(positions.shape[0], -1, 3)
+    jacobian = scaled.permute(2, 1, 3, 0).flatten(1, 2)
     return features, jacobian
 
 
