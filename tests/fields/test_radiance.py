@@ -1,0 +1,82 @@
+"""The radiance field's modes."""
+
+import pytest
+import torch
+
+import nsr.rendering.model  # noqa: F401  (registers every encoding)
+from nsr.config.schema import EncodingConfig, RenderingNetworkConfig
+from nsr.errors import ConfigError
+from nsr.fields.encoding import make_encoding
+from nsr.fields.radiance import RadianceField
+
+HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resolution=4, finest_resolution=12))
+
+
+def make_field(mode="idr", feature_size=5, position=None):
+    torch.manual_seed(0)
+    config = RenderingNetworkConfig(mode=mode, dims=[24, 24])
+    view_encoding = make_encoding(EncodingConfig("PosEnc", {"frequencies": 2}))
+    return RadianceField(config, feature_size, view_encoding, make_encoding(position) if position else None)
+
+
+def inputs(feature_size=5, count=40):
+    generator = torch.Generator().manual_seed(3)
+    points, directions, normals = torch.randn(3, count, 3, generator=generator).mul(0.4)
+    features = torch.randn(count, feature_size, generator=generator)
+    return [points, torch.nn.functional.normalize(directions, dim=1), normals, features]
+
+
+MODES = {"idr": ("idr", 5), "no_view_dir": ("no_view_dir", 5), "no_normal": ("no_normal", 5), "no feature": ("idr", 0)}
+LEFT_OUT = {"idr": None, "no_view_dir": 1, "no_normal": 2, "no feature": 3}
+
+
+@pytest.mark.parametrize("position", [None, HASH], ids=["raw", "hash"])
+@pytest.mark.parametrize("name", MODES)
+def test_each_mode_trains_every_parameter_and_leaves_out_one_input(name, position):
+    mode, feature_size = MODES[name]
+    field = make_field(mode, feature_size, position)
+    given = [tensor.requires_grad_() for tensor in inputs(feature_size)]
+    rgb = field(*given)
+    assert rgb.shape == (40, 3) and (rgb.abs() <= 1).all()
+    rgb.square().sum().backward()
+    for parameter_name, parameter in field.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+    for index, tensor in enumerate(given):
+        reached = tensor.grad is not None and bool(tensor.grad.abs().sum() > 0)
+        assert reached == (index != LEFT_OUT[name])
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_each_mode_learns_a_colour(name):
+    mode, feature_size = MODES[name]
+    field = make_field(mode, feature_size)
+    given = inputs(feature_size)
+    target = torch.sin(3 * given[0])
+    optimiser = torch.optim.Adam(field.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(60):
+        loss = (field(*given) - target).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_tables_are_told_apart_from_networks():
+    field = make_field(position=HASH)
+    assert [id(p) for p in field.table_parameters()] == [id(field.position_encoding.table)]
+    assert make_field().table_parameters() == []
+
+
+def test_only_the_positions_open_level_by_level():
+    field, given = make_field(position=HASH), inputs()
+    full = field.position_encoding(given[0])
+    field.set_progress(0.0)
+    assert (field.position_encoding(given[0])[:, -2:] == 0).all() and full[:, -2:].abs().sum() > 0
+    assert torch.equal(field.view_encoding.weights, torch.ones(2))
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ConfigError, match="mode is 'ird'; known are idr, no_view_dir, no_normal"):
+        make_field("ird")
