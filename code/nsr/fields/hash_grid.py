@@ -37,6 +37,7 @@ class MultiResolutionHashGrid(Encoding):
             raise ValueError(f"bound must be positive, got {bound}")
         self.input_dim, self.bound = 3, bound
         self.layout = GridLayout(levels, features, log2_table, base_resolution, finest_resolution)
+        self.encode_grid = hash_encode
         self.channels = 3 + levels * features
         self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
         self.register_buffer("weights", torch.ones(levels * features), persistent=False)
@@ -51,11 +52,25 @@ class MultiResolutionHashGrid(Encoding):
         return (x + self.bound) / (2 * self.bound)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features, _ = hash_encode(self._unit(x), self.table, self.layout)
+        features, _ = self.encode_grid(self._unit(x), self.table, self.layout)
         return torch.cat([x, features * self.weights], dim=1)
 
     def with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features, jacobian = hash_encode(self._unit(x), self.table, self.layout, jacobian=True)
+        features, jacobian = self.encode_grid(self._unit(x), self.table, self.layout, jacobian=True)
         jacobian = jacobian * (self.weights / (2 * self.bound)).unsqueeze(-1)
         identity = torch.eye(3, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
         return torch.cat([x, features * self.weights], dim=1), torch.cat([identity, jacobian], dim=1)
+
+    def total_variation(self, points: torch.Tensor) -> torch.Tensor:
+        """Mean squared difference of neighbouring table entries about ``points [N, 3]``: a loss term, a scalar.
+
+        On each level the differences along the three axes are summed, interpolated between the edges of the cell
+        that holds the point; the mean is over points, levels and features.  With linear interpolation the
+        difference along an edge is the derivative there in units of cells, so the Jacobian holds them all (the
+        total variation of Rudin et al. 1992 with squares in place of absolute values, as grids commonly take it).
+        Differentiable in the table, which is what it is for.
+        """
+        _, jacobian = self.encode_grid(self._unit(points), self.table, self.layout, jacobian=True)
+        scales = torch.tensor(self.layout.scales, dtype=points.dtype, device=points.device)
+        per_level = jacobian.view(points.shape[0], self.layout.levels, -1, 3) / scales.view(1, -1, 1, 1)
+        return per_level.square().sum(-1).mean()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import nsr.fields.hash_grid  # noqa: F401  (registers its encoding)
-import nsr.fields.positional  # noqa: F401
 from nsr.config.schema import ModelConfig
 from nsr.fields.encoding import make_encoding
 from nsr.fields.radiance import RadianceField

@@ -1,0 +1,52 @@
+"""Random Fourier features."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from nsr.fields.encoding import Encoding, opening_weights, register_encoding
+
+
+@register_encoding("FourierFeatures")
+class FourierFeatures(Encoding):
+    """``(x, sin(2 pi B x), cos(2 pi B x))`` with a fixed Gaussian matrix B (Tancik et al. 2020, section 6.1).
+
+    The rows of B are sorted by their length, from low frequencies to high, which is the order in which
+    ``set_progress`` opens them.  B is no parameter, but it is part of the state that a checkpoint keeps.
+
+    Args:
+        input_dim: D.
+        count: number of frequencies; the output has ``D + 2 * count`` channels.
+        sigma: standard deviation of the entries of B, in periods per unit of x.
+    """
+
+    def __init__(self, input_dim: int = 3, count: int = 64, sigma: float = 1.0):
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        if sigma <= 0:
+            raise ValueError(f"sigma must be positive, got {sigma}")
+        self.input_dim, self.count = input_dim, count
+        self.channels = input_dim + 2 * count
+        matrix = torch.randn(count, input_dim) * sigma
+        self.register_buffer("matrix", matrix[matrix.norm(dim=1).argsort()])
+        self.register_buffer("weights", torch.ones(count), persistent=False)
+
+    def set_progress(self, progress: float) -> None:
+        self.weights.copy_(opening_weights(progress, self.count))
+
+    def _waves(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        phase = 2 * math.pi * x @ self.matrix.t()
+        return phase.sin() * self.weights, phase.cos() * self.weights
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, *self._waves(x)], dim=1)
+
+    def with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        sine, cosine = self._waves(x)
+        slope = 2 * math.pi * self.matrix  # [count, D]
+        identity = torch.eye(self.input_dim, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+        jacobian = torch.cat([identity, cosine.unsqueeze(-1) * slope, -sine.unsqueeze(-1) * slope], dim=1)
+        return torch.cat([x, sine, cosine], dim=1), jacobian
