@@ -47,8 +47,11 @@ class Silhouettes:
         The second result ``[N]`` bool is whether the point is in front of the camera and inside the frame; elsewhere
         the distance means nothing.
         """
-        views = torch.full((len(points),), view, device=points.device)
-        pixels, depth = self.cameras.project(views, points)
+        # One camera for all points: two small products, where Cameras.project would gather a matrix per point.
+        pose, intrinsics = self.cameras.poses[view], self.cameras.intrinsics[view]
+        in_camera = (points - pose[:3, 3]) @ pose[:3, :3]
+        depth = in_camera[:, 2]
+        pixels = (in_camera @ intrinsics[:2].T) / depth.clamp_min(1e-9).unsqueeze(1)
         image, stride = self.images[view], self.scales[view]
         height, width = image.shape
         full_height, full_width = int(self.heights[view]), int(self.widths[view])
@@ -61,7 +64,6 @@ class Silhouettes:
         sampled = torch.nn.functional.grid_sample(
             image.to(points.dtype).view(1, 1, height, width), grid, align_corners=True, padding_mode="border"
         ).view(-1)
-        intrinsics = self.cameras.intrinsics[view]
         focal = (intrinsics[0, 0] + intrinsics[1, 1]) / 2
         return sampled * depth / focal, inside
 
