@@ -3,15 +3,23 @@
 import pytest
 import torch
 
-import nsr.rendering.model  # noqa: F401  (registers every encoding)
 from nsr.config.schema import EncodingConfig
 from nsr.errors import ConfigError
 from nsr.fields.encoding import encoding_names, make_encoding, opening_weights
 
+GRID = dict(levels=4, log2_table=8, base_resolution=4, finest_resolution=16)
+BANK = dict(**GRID, amplitude=0.1, width=8, readout="levels", w0=5.0, base_sigma=1.0)
 SMALL = {
-    "MultiResHash": dict(levels=4, log2_table=8, base_resolution=4, finest_resolution=16, amplitude=1.0),
+    "FFB": BANK,
+    "FFB_StyleMod": dict(**BANK, attention=4),
+    "FFB_TCNN": BANK,
+    "FourierFeatures": dict(count=4),
+    "HashGridTcnn": dict(**GRID, amplitude=1.0),
+    "MultiResHash": dict(**GRID, amplitude=1.0),
     "PosEnc": dict(frequencies=4),
+    "SHEncoder": dict(degree=4),
 }
+LEVEL_SIZES = {"SHEncoder": [1, 3, 5, 7]}  # channels of the four levels, where they are not equal
 
 
 @pytest.fixture(params=encoding_names())
@@ -51,7 +59,7 @@ def test_the_jacobian_follows_the_open_levels(encoding, progress):
     torch.testing.assert_close(encoding.with_jacobian(x)[1], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_levels_open_coarse_to_fine_and_stay_open(encoding):
+def test_levels_open_coarse_to_fine_and_stay_open(request, encoding):
     x = points()
     full = encoding(x).abs().sum(0)
     shares = []
@@ -62,9 +70,11 @@ def test_levels_open_coarse_to_fine_and_stay_open(encoding):
     assert torch.equal(shares[:, :3], torch.ones(5, 3))
     assert (shares[1:] >= shares[:-1] - 1e-6).all()
     torch.testing.assert_close(shares[-1], torch.ones_like(full))
-    levels = shares[0, 3:].view(4, -1)
-    torch.testing.assert_close(levels[0], torch.ones_like(levels[0]))
-    assert levels[1:].abs().max() < 1e-6
+    quarter = (encoding.channels - 3) // 4
+    sizes = LEVEL_SIZES.get(request.node.callspec.params["encoding"], [quarter] * 4)
+    coarsest, *finer = shares[0, 3:].split(sizes)
+    torch.testing.assert_close(coarsest, torch.ones_like(coarsest))
+    assert torch.cat(finer).abs().max() < 1e-6
 
 
 def test_no_points_are_encoded_to_no_features(encoding):

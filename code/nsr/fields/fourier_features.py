@@ -11,7 +11,7 @@ from nsr.fields.encoding import Encoding, opening_weights, register_encoding
 
 @register_encoding("FourierFeatures")
 class FourierFeatures(Encoding):
-    """``(x, sin(2 pi B x), cos(2 pi B x))`` with a fixed Gaussian matrix B (Tancik et al. 2020, section 6.1).
+    """``(x, sin(2 pi b x), cos(2 pi b x), ...)`` for the rows b of a fixed Gaussian B (Tancik et al. 2020, section 6.1).
 
     The rows of B are sorted by their length, from low frequencies to high, which is the order in which
     ``set_progress`` opens them.  B is no parameter, but it is part of the state that a checkpoint keeps.
@@ -37,16 +37,15 @@ class FourierFeatures(Encoding):
     def set_progress(self, progress: float) -> None:
         self.weights.copy_(opening_weights(progress, self.count))
 
-    def _waves(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        phase = 2 * math.pi * x @ self.matrix.t()
-        return phase.sin() * self.weights, phase.cos() * self.weights
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([x, *self._waves(x)], dim=1)
+        phase = 2 * math.pi * x @ self.matrix.t()
+        waves = torch.stack([phase.sin(), phase.cos()], dim=-1) * self.weights.unsqueeze(-1)  # [N, count, 2]
+        return torch.cat([x, waves.flatten(1)], dim=1)
 
     def with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        sine, cosine = self._waves(x)
-        slope = 2 * math.pi * self.matrix  # [count, D]
+        phase = 2 * math.pi * x @ self.matrix.t()
+        sine, cosine = phase.sin() * self.weights, phase.cos() * self.weights
+        waves, slopes = torch.stack([sine, cosine], dim=-1), torch.stack([cosine, -sine], dim=-1)
+        jacobian = slopes.unsqueeze(-1) * (2 * math.pi * self.matrix).unsqueeze(1)  # [N, count, 2, D]
         identity = torch.eye(self.input_dim, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
-        jacobian = torch.cat([identity, cosine.unsqueeze(-1) * slope, -sine.unsqueeze(-1) * slope], dim=1)
-        return torch.cat([x, sine, cosine], dim=1), jacobian
+        return torch.cat([x, waves.flatten(1)], dim=1), torch.cat([identity, jacobian.flatten(1, 2)], dim=1)

@@ -71,6 +71,7 @@ class MultiResolutionHashGrid(Encoding):
         Differentiable in the table, which is what it is for.
         """
         _, jacobian = self.encode_grid(self._unit(points), self.table, self.layout, jacobian=True)
-        scales = torch.tensor(self.layout.scales, dtype=points.dtype, device=points.device)
+        # A level of a single vertex has scale 0 and no neighbours: its Jacobian is 0.
+        scales = torch.tensor(self.layout.scales, dtype=points.dtype, device=points.device).clamp_min(1e-6)
         per_level = jacobian.view(points.shape[0], self.layout.levels, -1, 3) / scales.view(1, -1, 1, 1)
         return per_level.square().sum(-1).mean()
