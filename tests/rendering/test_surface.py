@@ -1,0 +1,129 @@
+"""The surface renderer: what a training step gets, and whole views."""
+
+import pytest
+import torch
+
+from nsr.config.schema import EncodingConfig, ImplicitNetworkConfig, ModelConfig, RenderingNetworkConfig
+from nsr.errors import ConfigError
+from nsr.fields.initialisation import initialise_sphere
+from nsr.rendering.bounds import HullBounds, intersect_sphere
+from nsr.rendering.image import render_view
+from nsr.rendering.model import build_renderer
+from nsr.scenes.cameras import Cameras
+
+HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resolution=4, finest_resolution=12))
+POSENC = EncodingConfig("PosEnc", {"frequencies": 2})
+
+
+def make_renderer(encoding=HASH):
+    torch.manual_seed(0)
+    config = ModelConfig(
+        feature_vector_size=4,
+        implicit_network=ImplicitNetworkConfig(dims=[32, 32], skip_in=[], encoding=encoding),
+        rendering_network=RenderingNetworkConfig(dims=[16], view_encoding=POSENC, position_encoding=HASH),
+    )
+    renderer = build_renderer(config)
+    initialise_sphere(renderer.sdf, 0.6)
+    return renderer
+
+
+@pytest.fixture(scope="module", params=[HASH, POSENC], ids=lambda encoding: encoding.name)
+def renderer(request):
+    return make_renderer(request.param)
+
+
+def single(rays, count, **options):
+    return tuple(tensor.float() for tensor in rays(count, **options))
+
+
+def test_a_training_rendering(renderer, rays):
+    origins, directions = single(rays, 200, aim=0.95)
+    mask = torch.arange(200) % 4 != 0
+    free = torch.rand(50, 3) * 2 - 1
+    rendering = renderer(origins, directions, mask, free)
+    sphere = intersect_sphere(origins, directions, 0.6)
+    deep = sphere.meets & (sphere.far - sphere.near > 0.3)
+    assert rendering.hit[deep & mask].all() and not rendering.hit[~mask].any()
+    assert torch.equal(rendering.surface, (rendering.hit & mask).nonzero().squeeze(1))
+    assert rendering.rgb.shape == (len(rendering.surface), 3) and (rendering.rgb.abs() <= 1).all()
+    assert rendering.points.shape == (200, 3) and not rendering.points.requires_grad
+    torch.testing.assert_close(rendering.sdf, renderer.sdf.value(rendering.points), atol=1e-5, rtol=0)
+    assert rendering.sdf[rendering.hit].abs().max() < 1e-4
+    expected = renderer.sdf.geometry(torch.cat([rendering.points, free]))
+    torch.testing.assert_close(rendering.gradients, expected[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rendering.free_sdf, expected[0][200:])
+
+
+def test_colours_reach_every_parameter(renderer, rays):
+    rendering = renderer(*single(rays, 60, aim=0.3), torch.ones(60, dtype=torch.bool), torch.zeros(0, 3))
+    renderer.zero_grad()
+    rendering.rgb.square().sum().backward()
+    for name, parameter in renderer.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_colours_and_masks_reach_the_rays(renderer, rays):
+    origins, directions = (tensor.requires_grad_() for tensor in single(rays, 60, aim=0.9))
+    rendering = renderer(origins, directions, torch.ones(60, dtype=torch.bool), torch.zeros(0, 3))
+    assert 0 < len(rendering.surface) < 60
+    for loss in (rendering.rgb.sum(), rendering.sdf[~rendering.hit].sum()):
+        for grad in torch.autograd.grad(loss, [origins, directions], retain_graph=True):
+            assert grad.isfinite().all() and grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_rays_that_hit_nothing_still_train(renderer, rays, count):
+    origins, directions = single(rays, 20)
+    rendering = renderer(origins[:count], directions[:count], torch.zeros(count, dtype=torch.bool), torch.rand(4, 3))
+    assert rendering.rgb.shape == (0, 3) and len(rendering.surface) == 0
+    (rendering.rgb.sum() + rendering.sdf.sum() + rendering.gradients.sum()).backward()
+
+
+def test_a_rendered_view_is_the_field(renderer, sphere_truth):
+    cameras = sphere_truth.cameras.to(torch.float32)
+    height, width = sphere_truth.size
+    view = render_view(renderer, cameras, 2, height, width, chunk=700)
+    whole = render_view(renderer, cameras, 2, height, width)
+    for name in ("rgb", "hit", "depth", "normal"):
+        torch.testing.assert_close(getattr(view, name), getattr(whole, name), atol=2e-5, rtol=1e-4)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixels = torch.stack([columns, rows], dim=-1).view(-1, 2).float()
+    origins, directions = cameras.rays(torch.full((len(pixels),), 2), pixels)
+    inner, outer = (intersect_sphere(origins, directions, 0.6 * (1 + s)) for s in (-0.05, 0.05))
+    hit, depth = view.hit.view(-1), view.depth.view(-1)
+    assert hit[inner.meets].all() and not hit[~outer.meets].any()
+    assert (depth >= outer.near - 1e-4)[hit].all() and (depth <= inner.near + 1e-4)[inner.meets].all()
+    points = origins + depth[:, None] * directions
+    assert renderer.sdf.value(points)[hit].abs().max() < 2e-4
+    outward = torch.nn.functional.normalize(points, dim=1)
+    normal = view.normal.view(-1, 3)
+    assert (normal[hit].norm(dim=1) - 1).abs().max() < 1e-5
+    assert ((normal * outward).sum(1)[hit] > 0.9).float().mean() > 0.95
+    assert (view.rgb[~view.hit] == 1).all() and (view.depth[~view.hit] == 0).all() and (view.normal[~view.hit] == 0).all()
+    assert ((view.rgb >= 0) & (view.rgb <= 1)).all() and not view.rgb.requires_grad
+
+
+def test_a_view_with_nothing_in_it_is_white(renderer, sphere_truth):
+    poses = sphere_truth.cameras.poses[:1].float().clone()
+    poses[:, :3, 3] *= 4
+    poses[:, :3, :3] = poses[:, :3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # look away
+    view = render_view(renderer, Cameras(sphere_truth.cameras.intrinsics[:1].float(), poses), 0, 10, 12)
+    assert not view.hit.any() and (view.rgb == 1).all()
+
+
+def test_nothing_outside_the_bounds_is_surface(sphere_truth):
+    renderer = make_renderer()
+    axis = torch.linspace(-1, 1, 65)
+    x = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+    renderer.set_bounds(HullBounds(x[..., 2], 0.1))  # the half space z < 0.1
+    above, below = torch.tensor([[0.0, 0.0, 0.3]]), torch.tensor([[0.0, 0.0, -0.3]])
+    assert renderer.sdf.value(above) < 0 < renderer.value(above)
+    assert renderer.value(below) == renderer.sdf.value(below) < 0
+    assert "bounds.grid" in renderer.state_dict()
+
+
+def test_a_conf_that_names_no_encoding_is_refused():
+    config = ModelConfig()
+    config.rendering_network.view_encoding = EncodingConfig("Spherical")
+    with pytest.raises(ConfigError, match="unknown encoding 'Spherical'"):
+        build_renderer(config)
