@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
+from nsr.fields.encoding import Encoding
 from nsr.fields.sdf import SDFField
 
 
@@ -61,7 +63,8 @@ def initialise_sphere(field: SDFField, radius: float, tolerance: float = 0.045, 
     The geometric initialisation is a sphere only in the limit of wide layers (IDR's own networks start at 0.41 to
     0.49 where 0.6 is asked for).  Its last layer is first solved for by ridge regression, which keeps it near the
     initialisation; should any direction still be off by more than ``tolerance`` of the radius (narrow layers, a
-    clamp), a short fit of all layers follows in rounds.
+    clamp), a short fit of all layers follows in rounds.  A geometric initialisation looks at x alone, and so does
+    the whole fit: the encoding stays out of it, whatever frequencies it has, and costs nothing.
 
     Args:
         field: is changed in place; radius: wanted, in the normalised frame.
@@ -75,6 +78,12 @@ def initialise_sphere(field: SDFField, radius: float, tolerance: float = 0.045, 
     def distance(points):
         return points.norm(dim=1) - radius
 
+    with _position_alone(field):
+        return _fit_sphere(field, radius, distance, directions, tolerance, max_rounds)
+
+
+def _fit_sphere(field, radius, distance, directions, tolerance, max_rounds) -> float:
+    device = directions.device
     if field.clamp is None:
         near = directions * (radius + 0.1 * torch.randn(2048, 1, device=device))
         anywhere = torch.rand(1024, 3, device=device) * 2 - 1
@@ -87,6 +96,31 @@ def initialise_sphere(field: SDFField, radius: float, tolerance: float = 0.045, 
         fit_distance(field, distance, directions * radius, steps=25, batch=1024, learning_rate=5e-4, table_rate=1e-3)
         deviation = sphere_deviation(field, radius, directions)
     return deviation
+
+
+class _PositionAlone(Encoding):
+    """x, and zeros in place of an encoding's other channels."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.input_dim, self.channels = 3, channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(x, (0, self.channels - 3))
+
+
+@contextmanager
+def _position_alone(field: SDFField) -> Iterator[None]:
+    """Take the encoding out of a field whose layers have no weight for it: the same function, and it stays so."""
+    encoding = field.encoding
+    if field.uses_encoding():
+        yield
+        return
+    field.encoding = _PositionAlone(encoding.channels)
+    try:
+        yield
+    finally:
+        field.encoding = encoding
 
 
 def sphere_deviation(field: SDFField, radius: float, directions: torch.Tensor) -> float:

@@ -124,6 +124,12 @@ class SDFField(torch.nn.Module):
             gradient = gradient * slope.unsqueeze(1)
         return sdf, gradient, feature
 
+    def uses_encoding(self) -> bool:
+        """Whether any layer has a weight for the encoding's channels beyond x: not so after a geometric start."""
+        extra = self.encoding.channels - 3
+        layers = (self._layer(0), *(self._layer(layer) for layer in self.skip_in))
+        return extra > 0 and any(bool(layer.weight[:, -extra:].any()) for layer in layers)
+
     @torch.no_grad()
     def solve_last_layer(self, x: torch.Tensor, target: torch.Tensor, ridge: float = 1e-3) -> None:
         """Fit the SDF row of the last layer to ``target [N]`` at ``x [N, 3]`` by ridge regression about its start."""
