@@ -48,6 +48,10 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict:
         CheckpointError: the file is missing, truncated, or no checkpoint of this project.
     """
     try:
+        with path.open("rb") as file:
+            # What is no archive at all would go to torch's reader of old formats, which may raise anything.
+            if not zipfile.is_zipfile(file):
+                raise zipfile.BadZipFile("no archive")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: there is no such checkpoint") from error
