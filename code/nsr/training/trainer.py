@@ -11,6 +11,7 @@ import torch
 
 from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError, NsrError
+from nsr.rendering.model import build_renderer
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 from nsr.scenes.visual_hull import VisualHull
@@ -81,8 +82,6 @@ class Trainer:
         self.hull: VisualHull | None = carve_hull(config, scene, device)
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
-            from nsr.rendering.model import build_renderer
-
             self.renderer = build_renderer(config.model).to(device)
             restore_renderer(self.renderer, state["renderer"], resume)
         else:
