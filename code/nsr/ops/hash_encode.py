@@ -2,74 +2,23 @@
 
 Mueller et al., "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding" (SIGGRAPH 2022), with the
 grid definition of tiny-cuda-nn: level ``l`` has ``scale_l = base * growth^l - 1`` cells per unit length, a point sits
-at ``x * scale_l + 0.5``, and a level whose vertices fit into the table is stored densely.  Interpolation is trilinear.
+at ``x * scale_l + 0.5``, and a level whose vertices fit into the table is stored densely.  Interpolation is trilinear,
+with weights that are linear or smoothstep.
 
 The Jacobian is an output of its own, so that a loss on the gradient of a field needs only one backward pass through
-this operator.  Both outputs are differentiable in table and positions to any order: the first backward is written
-out by hand, and a backward that is itself to be differentiated goes through plain PyTorch operations.
+this operator.  The bodies (compiled, and plain PyTorch) agree in values and in first and second derivatives.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-
 import torch
 
-_PRIMES = (1, 2654435761, 805459861)
+from nsr.ops import backend
+from nsr.ops.grid_layout import GridLayout
+from nsr.ops.hash_encode_native import HashEncodeNative
+from nsr.ops.hash_encode_torch import HashEncodeTorch, hash_encode_reference
 
-
-@dataclass(frozen=True)
-class GridLayout:
-    """Where each level of a multiresolution grid lives in one table.
-
-    Args:
-        levels: number of levels L.
-        features: features F per table entry.
-        log2_table: a level has at most ``2**log2_table`` entries; a larger one is hashed.
-        base_resolution: resolution of the coarsest level.
-        finest_resolution: resolution of the finest level; the levels between grow geometrically.
-    """
-
-    levels: int = 10
-    features: int = 2
-    log2_table: int = 17
-    base_resolution: int = 16
-    finest_resolution: int = 512
-    scales: tuple[float, ...] = field(init=False)
-    resolutions: tuple[int, ...] = field(init=False)
-    sizes: tuple[int, ...] = field(init=False)
-
-    def __post_init__(self):
-        for name in ("levels", "features", "log2_table", "base_resolution"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.finest_resolution < self.base_resolution:
-            raise ValueError(
-                f"finest_resolution ({self.finest_resolution}) is below base_resolution ({self.base_resolution})"
-            )
-        growth = (self.finest_resolution / self.base_resolution) ** (1 / max(self.levels - 1, 1))
-        scales = tuple(self.base_resolution * growth**level - 1 for level in range(self.levels))
-        # The rounding guards against a last scale of 510.9999... becoming one cell more.
-        resolutions = tuple(math.ceil(round(scale, 6)) + 1 for scale in scales)
-        sizes = tuple(min(-(-(resolution**3) // 8) * 8, 2**self.log2_table) for resolution in resolutions)
-        object.__setattr__(self, "scales", scales)
-        object.__setattr__(self, "resolutions", resolutions)
-        object.__setattr__(self, "sizes", sizes)
-
-    @property
-    def entries(self) -> int:
-        """Rows of the table."""
-        return sum(self.sizes)
-
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """First row of each level."""
-        return tuple(sum(self.sizes[:level]) for level in range(self.levels))
-
-    def hashed(self, level: int) -> bool:
-        """Whether a level is hashed rather than stored densely."""
-        return self.resolutions[level] ** 3 > self.sizes[level]
+__all__ = ["GridLayout", "hash_encode", "hash_encode_reference"]
 
 
 def hash_encode(
@@ -79,20 +28,24 @@ def hash_encode(
 
     Args:
         positions: ``[N, 3]`` in [0, 1]; positions outside are clamped to it (with zero Jacobian there).
-        table: ``[layout.entries, F]``, same floating dtype and device as the positions.
+        table: ``[layout.entries, F]``, same floating dtype and device as the positions; or float16 beside float32
+            positions: sums are then formed, and both outputs given, in float32.
         layout: the levels.
         jacobian: whether to return the Jacobian too.
 
     Returns:
         features ``[N, L * F]`` (level-major), and their Jacobian ``[N, L * F, 3]`` with respect to the positions or
         None.  Both are differentiable in positions and table, to any order.  The Jacobian is that of the cell which
-        holds the point; on the faces between cells it jumps.
+        holds the point; on the faces between cells it jumps (with ``smoothstep`` it is 0 across them).  A position
+        that is NaN gives NaN, and makes the table's gradient NaN in some entries.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit together.
+        NsrError: NSR_BACKEND asks for a body that is not here.
     """
     _check(positions, table, layout)
-    features, derivative = _HashEncode.apply(positions, table, layout, jacobian)
+    body = HashEncodeNative if backend.runs_native("hash_encode", positions.device) else HashEncodeTorch
+    features, derivative = body.apply(positions, table, layout, jacobian)
     return features, derivative if jacobian else None
 
 
@@ -101,209 +54,8 @@ def _check(positions: torch.Tensor, table: torch.Tensor, layout: GridLayout) -> 
         raise ValueError(f"positions must be [N, 3], got {list(positions.shape)}")
     if table.dim() != 2 or tuple(table.shape) != (layout.entries, layout.features):
         raise ValueError(f"table must be [{layout.entries}, {layout.features}], got {list(table.shape)}")
-    if not positions.is_floating_point() or positions.dtype != table.dtype:
+    half_table = positions.dtype == torch.float32 and table.dtype == torch.float16
+    if not positions.is_floating_point() or (positions.dtype != table.dtype and not half_table):
         raise ValueError(f"positions ({positions.dtype}) and table ({table.dtype}) must share one floating dtype")
     if positions.device != table.device:
         raise ValueError(f"positions are on {positions.device}, the table is on {table.device}")
-
-
-def _cells(positions: torch.Tensor, layout: GridLayout) -> tuple[torch.Tensor, torch.Tensor]:
-    """Table rows of the eight corners, int ``[8, L, N]`` (x slowest), and fractions ``[3, L, N]`` (differentiable)."""
-    device = positions.device
-    scales = torch.tensor(layout.scales, dtype=positions.dtype, device=device).view(1, -1, 1)
-    grid = positions.clamp(0, 1).t().unsqueeze(1) * scales + 0.5
-    lower = grid.detach().floor()
-    fraction = grid - lower
-    # Products of the hash wrap around in 32 bits, as they do in the published kernels; int32 does that on its own.
-    lower = lower.to(torch.int32)
-    corner = torch.stack([lower, lower + 1])  # [2, 3, L, N]
-    rows = torch.empty(2, 2, 2, layout.levels, positions.shape[0], dtype=torch.int32, device=device)
-    first_hashed = next((level for level in range(layout.levels) if layout.hashed(level)), layout.levels)
-    offsets = torch.tensor(layout.offsets, dtype=torch.int32, device=device).view(-1, 1)
-    sizes = torch.tensor(layout.sizes, dtype=torch.int32, device=device).view(-1, 1)
-    if first_hashed > 0:
-        part = slice(0, first_hashed)
-        stride = torch.tensor(layout.resolutions[:first_hashed], dtype=torch.int32, device=device).view(-1, 1)
-        x, y, z = corner[:, 0, part], corner[:, 1, part] * stride, corner[:, 2, part] * (stride * stride)
-        index = x[:, None, None] + y[None, :, None] + z[None, None, :]
-        rows[..., part, :] = index % sizes[part] + offsets[part]
-    if first_hashed < layout.levels:
-        part = slice(first_hashed, layout.levels)
-        signed = [prime - 2**32 if prime >= 2**31 else prime for prime in _PRIMES]
-        x, y, z = (corner[:, axis, part] * signed[axis] for axis in range(3))
-        index = x[:, None, None] ^ y[None, :, None] ^ z[None, None, :]
-        rows[..., part, :] = (index & (sizes[part] - 1)) + offsets[part]
-    return rows.view(8, layout.levels, positions.shape[0]), fraction
-
-
-def _interpolate(corners: torch.Tensor, fraction: torch.Tensor, derivatives: int):
-    """Trilinear interpolation by three rounds of linear ones.
-
-    Args:
-        corners: ``[8, L, N, F]``; fraction: ``[3, L, N]``; derivatives: 0, 1 or 2, how many orders to return.
-
-    Returns:
-        value ``[L, N, F]``; first derivatives ``[3, L, N, F]`` or None; mixed second ones (xy, xz, yz)
-        ``[3, L, N, F]`` or None; all per cell.
-    """
-    fx, fy, fz = fraction.unsqueeze(-1)
-    corners = corners.view(2, 2, 2, *corners.shape[1:])
-    along_x = corners[1] - corners[0]
-    at_x = torch.addcmul(corners[0], along_x, fx)
-    along_y = at_x[1] - at_x[0]
-    at_xy = torch.addcmul(at_x[0], along_y, fy)
-    along_z = at_xy[1] - at_xy[0]
-    value = torch.addcmul(at_xy[0], along_z, fz)
-    if derivatives == 0:
-        return value, None, None
-    along_xy = along_x[1] - along_x[0]
-    along_x_at_y = torch.addcmul(along_x[0], along_xy, fy)
-    along_xz = along_x_at_y[1] - along_x_at_y[0]
-    along_yz = along_y[1] - along_y[0]
-    first = torch.stack(
-        [torch.addcmul(along_x_at_y[0], along_xz, fz), torch.addcmul(along_y[0], along_yz, fz), along_z]
-    )
-    if derivatives == 1:
-        return value, first, None
-    mixed_xy = torch.addcmul(along_xy[0], along_xy[1] - along_xy[0], fz)
-    return value, first, torch.stack([mixed_xy, along_xz, along_yz])
-
-
-def _level_scales(positions: torch.Tensor, layout: GridLayout) -> torch.Tensor:
-    """``[N, 3, L]`` derivative of the grid coordinate in the position: the scale, or 0 where it was clamped."""
-    inside = ((positions >= 0) & (positions <= 1)).to(positions.dtype)
-    return inside.unsqueeze(-1) * torch.tensor(layout.scales, dtype=positions.dtype, device=positions.device)
-
-
-def _to_points(per_level: torch.Tensor) -> torch.Tensor:
-    """``[L, N, F]`` to ``[N, L * F]``."""
-    return per_level.permute(1, 0, 2).flatten(1)
-
-
-def _assemble(value, first, positions, layout):
-    """Public outputs from the per-cell ones."""
-    features = _to_points(value)
-    if first is None:
-        return features, positions.new_zeros(0)
-    scaled = first * _level_scales(positions, layout).permute(1, 2, 0).unsqueeze(-1)
-    jacobian = scaled.permute(2, 1, 3, 0).flatten(1, 2)
-    return features, jacobian
-
-
-def hash_encode_reference(
-    positions: torch.Tensor, table: torch.Tensor, layout: GridLayout, jacobian: bool = False
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """``hash_encode`` by plain PyTorch operations, every derivative left to autograd: the oracle of the tests."""
-    features, derivative = _reference(positions, table, layout, jacobian)
-    return features, derivative if jacobian else None
-
-
-def _reference(positions, table, layout, jacobian):
-    rows, fraction = _cells(positions, layout)
-    corners = table[rows.long()]
-    value, first, _ = _interpolate(corners, fraction, 1 if jacobian else 0)
-    return _assemble(value, first, positions, layout)
-
-
-class _HashEncode(torch.autograd.Function):
-    """The operator with its first backward written out."""
-
-    @staticmethod
-    def forward(ctx, positions, table, layout, jacobian):
-        ctx.set_materialize_grads(False)
-        rows, fraction = _cells(positions, layout)
-        corners = table.index_select(0, rows.view(-1)).view(*rows.shape, layout.features)
-        wants_positions = ctx.needs_input_grad[0]
-        order = int(jacobian) + int(wants_positions)
-        value, first, mixed = _interpolate(corners, fraction, order)
-        ctx.layout, ctx.jacobian = layout, jacobian
-        ctx.save_for_backward(positions, table, rows, fraction, first if wants_positions else None, mixed)
-        return _assemble(value, first if jacobian else None, positions, layout)
-
-    @staticmethod
-    def backward(ctx, grad_features, grad_jacobian):
-        positions, table, rows, fraction, first, mixed = ctx.saved_tensors
-        layout = ctx.layout
-        if not ctx.jacobian:
-            grad_jacobian = None
-        if grad_features is None and grad_jacobian is None:
-            return None, None, None, None
-        if torch.is_grad_enabled():
-            return *_differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
-
-        count, levels, width = positions.shape[0], layout.levels, layout.features
-        scales = _level_scales(positions, layout)
-        grad_value = None
-        if grad_features is not None:
-            grad_value = grad_features.view(count, levels, width).permute(1, 0, 2)  # [L, N, F]
-        grad_first = None
-        if grad_jacobian is not None:
-            scaled = grad_jacobian.view(count, levels, width, 3) * scales.permute(0, 2, 1).unsqueeze(2)
-            grad_first = scaled.permute(3, 1, 0, 2)  # [3, L, N, F]
-        grad_table = grad_positions = None
-        if ctx.needs_input_grad[1]:
-            per_corner = _corner_gradients(grad_value, grad_first, fraction)
-            grad_table = _scatter(rows, per_corner, table)
-        if ctx.needs_input_grad[0]:
-            grad_positions = _position_gradient(grad_value, grad_first, first, mixed, scales)
-        return grad_positions, grad_table, None, None
-
-
-def _differentiable_backward(ctx, positions, table, grad_features, grad_jacobian):
-    """The same backward as a graph of plain operations, for gradients of gradients."""
-    with torch.enable_grad():
-        # Views stand for the inputs, so that only this graph is walked while the result stays connected to them.
-        inner = [tensor.view_as(tensor) for tensor in (positions, table)]
-        outputs = _reference(*inner, ctx.layout, ctx.jacobian)
-        pairs = [(o, g) for o, g in zip(outputs, (grad_features, grad_jacobian)) if g is not None]
-        wanted = [tensor for tensor, needed in zip(inner, ctx.needs_input_grad[:2]) if needed]
-        grads = iter(
-            torch.autograd.grad(
-                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
-            )
-        )
-        return [next(grads) if needed else None for needed in ctx.needs_input_grad[:2]]
-
-
-def _corner_gradients(grad_value, grad_first, fraction):
-    """Adjoint of ``_interpolate`` in the corners: ``[2, 2, 2, L, N, F]``."""
-    fx, fy, fz = fraction.unsqueeze(-1)
-    if grad_first is None:
-        at_z = torch.stack([grad_value * (1 - fz), grad_value * fz])
-        at_yz = torch.stack([at_z * (1 - fy), at_z * fy])
-        return torch.stack([at_yz * (1 - fx), at_yz * fx])
-    gx, gy, gz = grad_first
-    upper = gz if grad_value is None else torch.addcmul(gz, grad_value, fz)
-    lower = -gz if grad_value is None else grad_value * (1 - fz) - gz
-    value_z = torch.stack([lower, upper])
-    along_y_z = torch.stack([gy * (1 - fz), gy * fz])
-    along_x_z = torch.stack([gx * (1 - fz), gx * fz])
-    value_yz = torch.stack([value_z * (1 - fy) - along_y_z, torch.addcmul(along_y_z, value_z, fy)])
-    along_x_yz = torch.stack([along_x_z * (1 - fy), along_x_z * fy])
-    return torch.stack([value_yz * (1 - fx) - along_x_yz, torch.addcmul(along_x_yz, value_yz, fx)])
-
-
-def _scatter(rows, per_corner, table):
-    """Sum the corners' gradients into a table."""
-    grad = torch.zeros_like(table)
-    index = rows.view(-1).long()
-    source = per_corner.reshape(-1, table.shape[1])
-    if table.shape[1] == 2 and table.device.type == "cpu":
-        # One complex number an entry: on the CPU a one-dimensional scatter is three times faster than rows.
-        torch.view_as_complex(grad).scatter_add_(0, index, torch.view_as_complex(source))
-    else:
-        grad.index_add_(0, index, source)
-    return grad
-
-
-def _position_gradient(grad_value, grad_first, first, mixed, scales):
-    """Gradient in the positions ``[N, 3]`` from both outputs; a trilinear cell has only mixed second derivatives."""
-    total = 0
-    if grad_value is not None:
-        total = (first * grad_value).sum(-1)
-    if grad_first is not None:
-        xy, xz, yz = mixed
-        gx, gy, gz = grad_first
-        second = torch.stack([gy * xy + gz * xz, gx * xy + gz * yz, gx * xz + gy * yz])
-        total = total + second.sum(-1)
-    return (total.permute(2, 0, 1) * scales).sum(-1)

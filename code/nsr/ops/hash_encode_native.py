@@ -1,0 +1,90 @@
+"""The multiresolution hash encoding by the compiled operators of ``csrc/hash_encode``, on CPU and CUDA."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from nsr.ops.grid_layout import GridLayout
+from nsr.ops.hash_encode_torch import differentiable_backward
+
+_STORAGE = {"dense": 0, "hash": 1, "tiled": 2}
+# Sums of up to 2**26 contributions, each below 2**36 quanta, stay below the 2**63 of an integer.
+_QUANTA = 2**36
+
+
+@functools.lru_cache(maxsize=64)
+def native_layout(layout: GridLayout) -> tuple[torch.Tensor, torch.Tensor]:
+    """A layout as the operators take it.
+
+    Returns:
+        int64 ``[L, 5]`` rows (offset, size, stride of y, stride of z, storage) and float64 ``[L]`` scales, on the CPU.
+    """
+    rows = [
+        (
+            layout.offsets[level],
+            layout.sizes[level],
+            *layout.strides(level),
+            _STORAGE[layout.storage if layout.hashed(level) else "dense"],
+        )
+        for level in range(layout.levels)
+    ]
+    return torch.tensor(rows, dtype=torch.int64), torch.tensor(layout.scales, dtype=torch.float64)
+
+
+class HashEncodeNative(torch.autograd.Function):
+    """The operator with a compiled forward and first backward; see ``nsr.ops.hash_encode``.
+
+    A backward that is itself to be differentiated goes through plain PyTorch operations.  The table's gradient on the
+    CPU does not depend on the number of threads; on CUDA it is summed by atomic additions, whose order varies, unless
+    ``torch.use_deterministic_algorithms(True)`` is set: then contributions are rounded to 2**-36 of the largest there
+    can be, and their sums are exact.
+    """
+
+    @staticmethod
+    def forward(ctx, positions, table, layout, jacobian):
+        ctx.set_materialize_grads(False)
+        ctx.layout, ctx.jacobian = layout, jacobian
+        ctx.save_for_backward(positions, table)
+        return torch.ops.nsr.hash_encode(
+            positions.contiguous(), table.contiguous(), *native_layout(layout), layout.interpolation == "smoothstep",
+            jacobian,
+        )
+
+    @staticmethod
+    def backward(ctx, grad_features, grad_jacobian):
+        positions, table = ctx.saved_tensors
+        if not ctx.jacobian:
+            grad_jacobian = None
+        if grad_features is None and grad_jacobian is None:
+            return None, None, None, None
+        if torch.is_grad_enabled():
+            return *differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
+
+        nothing = positions.new_empty(0)
+        gradients = [nothing if grad is None else grad.contiguous() for grad in (grad_features, grad_jacobian)]
+        layout = ctx.layout
+        arguments = (
+            positions.contiguous(), table.contiguous(), *native_layout(layout), layout.interpolation == "smoothstep",
+            *gradients,
+        )
+        grad_positions = grad_table = None
+        if ctx.needs_input_grad[0]:
+            grad_positions = torch.ops.nsr.hash_encode_position_gradient(*arguments)
+        if ctx.needs_input_grad[1]:
+            quantum = _quantum(layout, *gradients)
+            grad_table = torch.ops.nsr.hash_encode_table_gradient(*arguments, quantum).to(table.dtype)
+        return grad_positions, grad_table, None, None
+
+
+def _quantum(layout: GridLayout, grad_features: torch.Tensor, grad_jacobian: torch.Tensor) -> float:
+    """Unit of the exact sums on CUDA, or 0 where order does not matter: on the CPU and where nobody asked."""
+    if not grad_features.is_cuda and not grad_jacobian.is_cuda or not torch.are_deterministic_algorithms_enabled():
+        return 0.0
+    largest = [float(grad.abs().max()) if grad.numel() else 0.0 for grad in (grad_features, grad_jacobian)]
+    # A slope of the weights is at most 1.5 per cell, and a corner takes part in three derivatives.
+    bound = largest[0] + 4.5 * max(layout.scales) * largest[1]
+    if bound != bound or bound == float("inf"):
+        return 0.0  # the sum is not finite in any order
+    return max(bound / _QUANTA, 1e-300)
