@@ -130,7 +130,8 @@ class Trainer:
         rays = self.trained_cameras or self.given_cameras
         origins, directions = rays.rays(batch.views, batch.pixels)
         free_points, free_bound = self._free_points(self.config.train.num_pixels // 2)
-        rendering = self.renderer(origins, directions, batch.mask, free_points)
+        neighbours = self.config.loss.smoothness_distance if self.config.loss.smoothness_weight > 0 else 0.0
+        rendering = self.renderer(origins, directions, batch.mask, free_points, neighbours)
         inputs = LossInputs(rendering, batch, mask_alpha(self.config, progress), free_bound)
         losses = {term.name: term.weight(progress) * term.function(inputs) for term in self.terms}
         total = sum(losses.values())
@@ -146,7 +147,13 @@ class Trainer:
         return {**detached, "total": total.detach(), "psnr": _batch_psnr(rendering.rgb, batch, rendering.surface)}
 
     def save(self, run_folder: Path) -> Path:
-        """Write a checkpoint of everything."""
+        """Write a checkpoint of everything.
+
+        Raises:
+            NsrError: the training diverged; such a state would only take the place of the last good one.
+            CheckpointError: it cannot be written.
+        """
+        self._need_finite(dict(self.renderer.named_parameters()))
         clock, cameras = self.clock, self.cameras
         opened = ramp(clock.progress, self.config.train.levels_open)
         state = {
@@ -170,6 +177,9 @@ class Trainer:
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
         if self.trained_cameras:
+            saved_views = len(state["poses"])
+            if saved_views != len(self.scene):
+                raise CheckpointError(f"{path}: its cameras are of {saved_views} views, {self.scene.name} has {len(self.scene)}")
             self.trained_cameras.load_state_dict(state["camera_vectors"])
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         torch.set_rng_state(state["random"].cpu())
@@ -215,12 +225,12 @@ class Trainer:
         # A tenth is taken off for rays away from the optical axis, along which a pixel spans less.
         return points, torch.where(value > 0, 0.9 * value, torch.full_like(value, -math.inf))
 
-    def _need_finite(self, losses: dict[str, torch.Tensor]) -> None:
-        bad = [name for name, value in losses.items() if name != "psnr" and not torch.isfinite(value)]
+    def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
+        bad = [name for name, value in values.items() if name != "psnr" and not torch.isfinite(value).all()]
         if bad:
             raise NsrError(
-                f"the loss is not finite at step {self.clock.step} (term {bad[0]}); lower train.learning_rate, or set "
-                f"train.gradient_clip = 1"
+                f"the training diverged: {bad[0]} is not finite at step {self.clock.step}; lower train.learning_rate, "
+                f"or set train.gradient_clip = 1"
             )
 
 
