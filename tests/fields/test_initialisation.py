@@ -10,6 +10,10 @@ from nsr.fields.initialisation import fit_distance, initialise_sphere, sphere_de
 from nsr.fields.sdf import SDFField
 
 
+SMALL_BANK = {"levels": 4, "log2_table": 12, "width": 16, "outputs": 8}
+OPTIONS = {"FFB": SMALL_BANK, "FFB_StyleMod": SMALL_BANK, "FFB_TCNN": SMALL_BANK}
+
+
 def make_field(encoding, dims, skip_in, radius, **options):
     config = ImplicitNetworkConfig(dims=dims, skip_in=skip_in, encoding=encoding, bias=radius, **options)
     return SDFField(make_encoding(encoding), config, 4)
@@ -34,7 +38,7 @@ def radii(field):
 @pytest.mark.parametrize("name", encoding_names())
 def test_the_zero_set_is_the_sphere_asked_for(name, radius):
     torch.manual_seed(0)
-    field = make_field(EncodingConfig(name), [64, 64], [], radius)
+    field = make_field(EncodingConfig(name, OPTIONS.get(name, {})), [64, 64], [], radius)
     told = initialise_sphere(field, radius)
     found, rays = radii(field)
     assert (found - radius).abs().max() <= 0.05 * radius + 1 / 400

@@ -39,7 +39,7 @@ class FilterBank(Encoding):
         input_dim: must be 3.
         levels: L, grid levels; the network has L + 1 layers.
         features: F per grid entry.
-        log2_table, base_resolution, finest_resolution: the grid (``nsr.ops.hash_encode``).
+        log2_table, base_resolution, finest_resolution, interpolation, storage: the grid (``nsr.ops.hash_encode``).
         bound: the grid covers ``[-bound, bound]^3``.
         amplitude: table entries start uniform in ``[-amplitude, amplitude]``.
         width: W of every layer.
@@ -60,6 +60,8 @@ class FilterBank(Encoding):
         log2_table: int = 17,
         base_resolution: int = 16,
         finest_resolution: int = 512,
+        interpolation: str = "linear",
+        storage: str = "hash",
         bound: float = 1.0,
         amplitude: float = 1e-4,
         width: int = 64,
@@ -86,7 +88,9 @@ class FilterBank(Encoding):
         _choice("activation", activation, ACTIVATIONS)
         self.input_dim, self.bound, self.readout, self.activation = 3, bound, readout, activation
         self.w0, self.w1 = (w0 if activation == "sine" else 1.0), w1
-        self.layout = GridLayout(levels, features, log2_table, base_resolution, finest_resolution)
+        self.layout = GridLayout(
+            levels, features, log2_table, base_resolution, finest_resolution, interpolation, storage
+        )
         self.encode_grid = hash_encode
         self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
         if bands == "learned":

@@ -10,11 +10,14 @@ from nsr.ops.hash_encode import GridLayout, hash_encode
 
 @register_encoding("MultiResHash")
 class MultiResolutionHashGrid(Encoding):
-    """``(x, trilinear features of L grids)`` (Mueller et al. 2022); see ``nsr.ops.hash_encode``.
+    """``(x, features of L grids, interpolated)`` (Mueller et al. 2022); see ``nsr.ops.hash_encode``.
 
     Args:
         input_dim: must be 3.
-        levels, features, log2_table, base_resolution, finest_resolution: the grid (resolutions over [-1, 1]).
+        levels, features, log2_table, base_resolution, finest_resolution: the grid; resolutions are along the whole
+            of ``[-bound, bound]``.
+        interpolation: ``linear``, or ``smoothstep``, whose gradient is continuous between cells.
+        storage: of a level larger than the table: ``hash``, or ``tiled``, a dense grid that repeats itself.
         bound: the grid covers ``[-bound, bound]^3``.
         amplitude: table entries start uniform in ``[-amplitude, amplitude]``.
     """
@@ -27,6 +30,8 @@ class MultiResolutionHashGrid(Encoding):
         log2_table: int = 17,
         base_resolution: int = 16,
         finest_resolution: int = 512,
+        interpolation: str = "linear",
+        storage: str = "hash",
         bound: float = 1.0,
         amplitude: float = 1e-4,
     ):
@@ -36,7 +41,9 @@ class MultiResolutionHashGrid(Encoding):
         if bound <= 0:
             raise ValueError(f"bound must be positive, got {bound}")
         self.input_dim, self.bound = 3, bound
-        self.layout = GridLayout(levels, features, log2_table, base_resolution, finest_resolution)
+        self.layout = GridLayout(
+            levels, features, log2_table, base_resolution, finest_resolution, interpolation, storage
+        )
         self.encode_grid = hash_encode
         self.channels = 3 + levels * features
         self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
@@ -66,8 +73,9 @@ class MultiResolutionHashGrid(Encoding):
 
         On each level the differences along the three axes are summed, interpolated between the edges of the cell
         that holds the point; the mean is over points, levels and features.  With linear interpolation the
-        difference along an edge is the derivative there in units of cells, so the Jacobian holds them all (the
-        total variation of Rudin et al. 1992 with squares in place of absolute values, as grids commonly take it).
+        difference along an edge is the derivative there in units of cells, so the Jacobian holds them all; with
+        smoothstep the middle of a cell weighs up to 1.5 squared as much.  (The total variation of Rudin et al. 1992
+        with squares in place of absolute values, as grids commonly take it.)
         Differentiable in the table, which is what it is for.
         """
         _, jacobian = self.encode_grid(self._unit(points), self.table, self.layout, jacobian=True)

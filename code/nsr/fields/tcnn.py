@@ -4,21 +4,22 @@ Our grid is tiny-cuda-nn's: level l has the scale ``base * growth^l - 1``, a poi
 level has ``ceil(scale) + 1`` vertices along each axis, ``resolution^3`` entries rounded up to a multiple of 8 and at
 most ``2^log2_table`` of them, rows ``x + y * resolution + z * resolution^2`` where it fits and the hash
 ``x * 1 ^ y * 2654435761 ^ z * 805459861`` where it does not.  Its parameters are one vector: level by level, row by
-row, feature by feature, which is the memory order of our table.  It computes scales in float32, we in float64: a
-scale that is a whole number in exact arithmetic may differ by one vertex there, and then the sizes tell.
+row, feature by feature, which is the memory order of our table.  It computes scales in float32, we in float64, and
+where a scale is a whole number its rounding may give a level one vertex more; ``tcnn_options`` guards against that.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import math
 
 import torch
 
 from nsr.errors import ConfigError
+from nsr.ops import backend
 from nsr.ops.hash_encode import GridLayout, hash_encode
 
-BACKEND_VARIABLE = "NSR_BACKEND"
+GROWTH_MARGIN = 5e-7  # some roundings of a float32 near 1
 _logger = logging.getLogger("nsr")
 _said: set[str] = set()
 
@@ -45,8 +46,21 @@ def table_from_tcnn(parameters: torch.Tensor, layout: GridLayout) -> torch.Tenso
 
 
 def tcnn_options(layout: GridLayout) -> dict:
-    """What tiny-cuda-nn is told to build the same grid."""
+    """What tiny-cuda-nn is told to build the same grid.
+
+    Where the scale of a dense level is a whole number, the growth is taken a few roundings of float32 lower, so that
+    the level keeps its number of vertices; points then lie at most some hundredths of a cell from where ours do.
+
+    Raises:
+        ValueError: the grid is tiled, which is another one there: its tables hold base_resolution^3 entries.
+    """
+    if layout.storage != "hash":
+        raise ValueError("storage = tiled has other table sizes in tiny-cuda-nn; use it with MultiResHash or FFB")
     growth = (layout.finest_resolution / layout.base_resolution) ** (1 / max(layout.levels - 1, 1))
+    dense = [layout.scales[level] for level in range(1, layout.levels) if not layout.hashed(level)]
+    exact = math.log2(growth).is_integer()
+    if not exact and any(abs(scale - round(scale)) < 1e-4 for scale in dense):
+        growth *= 1 - GROWTH_MARGIN
     return {
         "otype": "Grid",
         "type": "Hash",
@@ -55,7 +69,7 @@ def tcnn_options(layout: GridLayout) -> dict:
         "log2_hashmap_size": layout.log2_table,
         "base_resolution": layout.base_resolution,
         "per_level_scale": growth,
-        "interpolation": "Linear",
+        "interpolation": layout.interpolation.capitalize(),
     }
 
 
@@ -74,15 +88,16 @@ class TcnnGrid:
 
     Raises:
         ConfigError: ``NSR_BACKEND=tcnn`` and it cannot be imported.
+        ValueError: the grid is tiled.
     """
 
     def __init__(self, layout: GridLayout):
+        tcnn_options(layout)  # refuses what it cannot build, wherever this runs
         self.layout = layout
-        forced = os.environ.get(BACKEND_VARIABLE, "")
-        self.forced = forced == "tcnn"
+        self.forced = backend.forced() == "tcnn"
         self._installed = False
         self._encoding: torch.nn.Module | None = None
-        if forced in ("", "tcnn"):
+        if backend.forced() in (None, "tcnn"):
             try:
                 import tinycudann  # noqa: F401
 
@@ -90,8 +105,7 @@ class TcnnGrid:
             except (ImportError, OSError) as error:  # it raises OSError where there is no CUDA device
                 if self.forced:
                     raise ConfigError(
-                        f"{BACKEND_VARIABLE}=tcnn, but tinycudann cannot be imported ({error}); install it, or unset "
-                        f"{BACKEND_VARIABLE}"
+                        f"NSR_BACKEND=tcnn, but tinycudann cannot be imported ({error}); install it, or unset NSR_BACKEND"
                     ) from None
                 _say_once(f"tinycudann is not available ({error}): the hash grid runs on nsr's own operator")
 
@@ -102,8 +116,8 @@ class TcnnGrid:
         if not self._installed or not _can_run_on(positions.device):
             if self.forced:
                 raise ConfigError(
-                    f"{BACKEND_VARIABLE}=tcnn, but tiny-cuda-nn needs a CUDA device and this runs on "
-                    f"{positions.device}; choose one with --gpu, or unset {BACKEND_VARIABLE}"
+                    f"NSR_BACKEND=tcnn, but tiny-cuda-nn needs a CUDA device and this runs on "
+                    f"{positions.device}; choose one with --gpu, or unset NSR_BACKEND"
                 )
             if self._installed:
                 _say_once(f"tinycudann needs a CUDA device: on {positions.device} nsr's own operator runs")
