@@ -145,8 +145,10 @@ def _point_encoding(grid: dict, levels: Any, source: str) -> dict:
 
 def _options(name: str, count: Any, grid: dict) -> dict:
     """The options of an encoding of which the old conf gives one ``multires`` and the options of a grid."""
-    if name in ("PosEnc", "FourierFeatures"):
+    if name == "PosEnc":
         return {"frequencies": count}
+    if name == "FourierFeatures":
+        return {"count": count}
     if name == "SHEncoder":
         return {"degree": count}
     return {"levels": count, **grid}

@@ -89,6 +89,9 @@ class LossConfig:
     mask_weight: float = 100.0
     alpha: float = 50.0
     silhouette_weight: float = 0.0  # SDF of a point outside a silhouette is at least its distance to it
+    smoothness_weight: float = 0.0  # SDF gradients of neighbours on the surface are alike
+    smoothness_distance: float = 0.01  # how far the neighbours are
+    smoothness_final: float = 0.1  # what a cosine takes its weight down to, as a part of what it starts from
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -25,6 +25,8 @@ class SurfaceRendering:
         sdf: ``[N]`` SDF at ``points``, with its graph in the parameters (and cameras).
         gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the traced points and at ``free_points``.
         free_sdf: ``[E]`` SDF at ``free_points``.
+        roughness: ``[S]`` squared difference of the SDF gradients at a shaded point and at a random neighbour of it; empty where no
+            neighbours were asked for.
     """
 
     hit: torch.Tensor
@@ -34,6 +36,7 @@ class SurfaceRendering:
     sdf: torch.Tensor
     gradients: torch.Tensor
     free_sdf: torch.Tensor
+    roughness: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class SurfaceRenderer(torch.nn.Module):
@@ -62,6 +65,7 @@ class SurfaceRenderer(torch.nn.Module):
         directions: torch.Tensor,
         object_mask: torch.Tensor,
         free_points: torch.Tensor,
+        neighbour_distance: float = 0.0,
     ) -> SurfaceRendering:
         """Render for training.
 
@@ -69,18 +73,30 @@ class SurfaceRenderer(torch.nn.Module):
             origins, directions: ``[N, 3]``; may carry gradients of the cameras.
             object_mask: ``[N]`` bool, the rays inside the object's mask.
             free_points: ``[E, 3]`` extra points for the eikonal term.
+            neighbour_distance: standard deviation of the neighbours that ``roughness`` looks at; 0: none, and
+                ``roughness`` is empty.
         """
         trace = self.tracer.trace(self.sdf.value, origins.detach(), directions.detach(), object_mask)
         points = origins + trace.depth.unsqueeze(1) * directions
-        count = len(origins)
-        sdf, gradients, _ = self.sdf.geometry(torch.cat([points, free_points]))
+        count, free = len(origins), len(free_points)
         surface = (trace.hit & object_mask).nonzero().squeeze(1)
+        around = points[surface].detach() if neighbour_distance > 0 else points[:0].detach()
+        around = around + neighbour_distance * torch.randn_like(around)
+        sdf, gradients, _ = self.sdf.geometry(torch.cat([points, free_points, around]))
         moved = differentiable_intersection(
             origins[surface], directions[surface], trace.depth[surface], sdf[surface], gradients[surface]
         )
         rgb = self.shade(moved, directions[surface])
+        roughness = (gradients[surface[: len(around)]] - gradients[count + free :]).square().sum(1)
         return SurfaceRendering(
-            trace.hit, surface, rgb, points.detach(), sdf[:count], gradients, sdf[count:]
+            trace.hit,
+            surface,
+            rgb,
+            points.detach(),
+            sdf[:count],
+            gradients[: count + free],
+            sdf[count : count + free],
+            roughness,
         )
 
     def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from nsr.config.schema import Config
 from nsr.errors import ConfigError
 from nsr.rendering.surface import SurfaceRendering
 from nsr.training.pixel_sampler import PixelBatch
-from nsr.training.schedules import milestones
+from nsr.training.schedules import cosine, milestones
 
 
 @dataclass
@@ -77,6 +77,13 @@ def silhouette(inputs: LossInputs) -> torch.Tensor:
     return (inputs.free_bound - inputs.rendering.free_sdf).clamp_min(0).mean()
 
 
+def smoothness(inputs: LossInputs) -> torch.Tensor:
+    """Mean squared difference of the SDF gradients at surface points and at random neighbours (UNISURF, Oechsle et al.
+    2021, eq. 12): what nothing in the photographs decides is left smooth."""
+    roughness = inputs.rendering.roughness
+    return roughness.mean() if len(roughness) else inputs.rendering.sdf.sum() * 0
+
+
 RGB_LOSSES = {"l1": rgb_l1, "mape": rgb_mape}
 
 
@@ -89,13 +96,18 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     loss = config.loss
     if loss.rgb_loss not in RGB_LOSSES:
         raise ConfigError(f"loss.rgb_loss is {loss.rgb_loss!r}; known are {', '.join(RGB_LOSSES)}")
+
+    def smoothness_weight(progress: float) -> float:
+        return loss.smoothness_weight * cosine(progress, loss.smoothness_final)
+
     terms = [
-        ("rgb", 1.0, RGB_LOSSES[loss.rgb_loss]),
-        ("eikonal", loss.eikonal_weight, eikonal),
-        ("mask", loss.mask_weight, mask_bce),
-        ("silhouette", loss.silhouette_weight, silhouette),
+        LossTerm("rgb", lambda _: 1.0, RGB_LOSSES[loss.rgb_loss]),
+        LossTerm("eikonal", lambda _: loss.eikonal_weight, eikonal),
+        LossTerm("mask", lambda _: loss.mask_weight, mask_bce),
+        LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette),
+        LossTerm("smoothness", smoothness_weight, smoothness),
     ]
-    return [LossTerm(name, lambda _, w=weight: w, function) for name, weight, function in terms if weight > 0]
+    return [term for term in terms if term.weight(0.0) > 0]
 
 
 def mask_alpha(config: Config, progress: float) -> float:
