@@ -7,6 +7,7 @@ import torch
 
 from nsr.config.reader import load_config
 from nsr.fields.encoding import encoding_names
+from nsr.rendering.model import build_renderer
 from nsr.training.trainer import Trainer
 
 CONFS = Path(__file__).resolve().parents[1] / "confs"
@@ -66,3 +67,29 @@ def test_it_trains(path, sphere_scene, monkeypatch):
     assert not untouched
     if config.train.train_cameras:
         assert not torch.equal(trainer.cameras.poses, trainer.given_cameras.poses)
+
+
+OLDER_NAMES = (
+    "NerfPos PositionalEncoding FourierFeatures HashGrid HashGridCUDA HashGridCuda HashGridTcnn FFB FFBTcnn "
+    "StyleModNFFB SHEncoder"
+).split()
+OLDER = """
+model {{
+  implicit_network {{ d_in = 3, d_out = 1, dims = [128, 128], skip_in = [], multires = 5 }}
+  rendering_network {{ mode = idr, d_in = 9, d_out = 3, dims = [32], {view}_embed_type = {embed}, multires_view = 4 }}
+  embedding_network {{ embed_type = {embed}, log2_max_hash_size = 5, max_points_per_entry = 2, base_resolution = 16,
+                       desired_resolution = 512, bound = 0.45 }}
+}}
+"""
+
+
+@pytest.mark.parametrize("view", ["viewdirs", "rgb"])
+@pytest.mark.parametrize("embed", OLDER_NAMES)
+def test_older_confs_build_with_each_encoding_that_they_name(embed, view, tmp_path):
+    path = tmp_path / "older.conf"
+    path.write_text(OLDER.format(embed=embed, view=view))
+    renderer = build_renderer(load_config(path).model)
+    sdf, gradient, feature = renderer.sdf.geometry(torch.rand(5, 3) - 0.5)
+    directions = torch.nn.functional.normalize(gradient, dim=1)
+    assert renderer.radiance(torch.rand(5, 3), directions, gradient, feature).shape == (5, 3)
+    assert torch.isfinite(sdf).all()

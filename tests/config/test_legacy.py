@@ -74,7 +74,7 @@ VIEW_GRID = {"levels": 4, "features": 2, "log2_table": 3, "base_resolution": 16,
     [
         ("NerfPos", "PosEnc", {"frequencies": 6}),
         ("PositionalEncoding", "PosEnc", {"frequencies": 6}),
-        ("FourierFeatures", "FourierFeatures", {"frequencies": 6}),
+        ("FourierFeatures", "FourierFeatures", {"count": 6}),
         ("HashGrid", "MultiResHash", GRID),
         ("HashGridCUDA", "MultiResHash", GRID),
         ("HashGridCuda", "MultiResHash", GRID),

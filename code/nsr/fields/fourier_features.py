@@ -11,7 +11,9 @@ from nsr.fields.encoding import Encoding, opening_weights, register_encoding
 
 @register_encoding("FourierFeatures")
 class FourierFeatures(Encoding):
-    """``(x, sin(2 pi b x), cos(2 pi b x), ...)`` for the rows b of a fixed Gaussian B (Tancik et al. 2020, section 6.1).
+    """``(x, sin(2 pi b x), cos(2 pi b x), ...)`` for the rows b of a fixed Gaussian matrix B.
+
+    Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains" (2020).
 
     The rows of B are sorted by their length, from low frequencies to high, which is the order in which
     ``set_progress`` opens them.  B is no parameter, but it is part of the state that a checkpoint keeps.

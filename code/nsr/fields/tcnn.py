@@ -105,7 +105,8 @@ class TcnnGrid:
             except (ImportError, OSError) as error:  # it raises OSError where there is no CUDA device
                 if self.forced:
                     raise ConfigError(
-                        f"NSR_BACKEND=tcnn, but tinycudann cannot be imported ({error}); install it, or unset NSR_BACKEND"
+                        f"NSR_BACKEND=tcnn, but tinycudann cannot be imported ({error}); install it, or unset "
+                        "NSR_BACKEND"
                     ) from None
                 _say_once(f"tinycudann is not available ({error}): the hash grid runs on nsr's own operator")
 
