@@ -24,7 +24,7 @@ VIEWS = EncodingConfig("PosEnc", {"frequencies": 2})
 def _hull_config() -> Config:
     return Config(
         train=TrainConfig(
-            steps=30, num_pixels=128, pixels_anywhere=0.2, init="hull", hull_resolution=32, hull_fit_steps=30,
+            steps=30, num_pixels=128, pixels_anywhere=0.2, init="hull", hull_resolution=32, hull_fit_steps=8,
             learning_rate=2e-3, learning_rate_tables=1e-2, schedule="cosine", levels_open=0.5, gradient_clip=1.0,
             plot_freq=0, checkpoint_freq=0,
         ),
@@ -51,7 +51,7 @@ def _sphere_config() -> Config:
         model=ModelConfig(
             feature_vector_size=4,
             implicit_network=ImplicitNetworkConfig(
-                dims=[40, 40, 40], skip_in=[2], encoding=EncodingConfig("PosEnc", {"frequencies": 3})
+                dims=[64, 64, 64], skip_in=[2], encoding=EncodingConfig("PosEnc", {"frequencies": 3})
             ),
             rendering_network=RenderingNetworkConfig(dims=[32], view_encoding=VIEWS),
             ray_tracer=RayTracerConfig(n_steps=20, n_closest=10),

@@ -59,10 +59,10 @@ def test_idrs_three_terms(alpha, hits):
             mask_loss += np.logaddexp(0, alpha * sdf[ray] if mask[ray] else -alpha * sdf[ray]) / alpha
     terms = terms_of()
     assert set(terms) == {"rgb", "eikonal", "mask"}
-    assert float(terms["rgb"].function(inputs)) == pytest.approx(colour / RAYS)
-    assert float(terms["mask"].function(inputs)) == pytest.approx(mask_loss / RAYS)
+    assert terms["rgb"].function(inputs).item() == pytest.approx(colour / RAYS)
+    assert terms["mask"].function(inputs).item() == pytest.approx(mask_loss / RAYS)
     expected = np.mean([(np.sqrt((g**2).sum()) - 1) ** 2 for g in gradients])
-    assert float(terms["eikonal"].function(inputs)) == pytest.approx(expected)
+    assert terms["eikonal"].function(inputs).item() == pytest.approx(expected)
     assert [terms[name].weight(0.3) for name in ("rgb", "eikonal", "mask")] == [1.0, 0.1, 100.0]
 
 
@@ -72,7 +72,7 @@ def test_the_relative_colour_loss():
     predicted = (rendering.rgb.detach().numpy() + 1) / 2
     target = (batch.rgb[rendering.surface].numpy() + 1) / 2
     loss = terms_of(rgb_loss="mape")["rgb"].function(inputs)
-    assert float(loss) == pytest.approx((np.abs(predicted - target) / (predicted + 0.01)).sum() / RAYS)
+    assert loss.item() == pytest.approx((np.abs(predicted - target) / (predicted + 0.01)).sum() / RAYS)
     loss.backward()  # the denominator is a constant
     expected = np.sign(predicted - target) / (predicted + 0.01) / RAYS / 2
     np.testing.assert_allclose(rendering.rgb.grad.numpy(), expected)
@@ -83,7 +83,7 @@ def test_the_silhouette_loss_counts_only_points_below_what_the_masks_prove():
     loss = terms_of(silhouette_weight=0.7)["silhouette"]
     bound, sdf = inputs.free_bound.numpy(), inputs.rendering.free_sdf.detach().numpy()
     assert loss.weight(0.0) == 0.7
-    assert float(loss.function(inputs)) == pytest.approx(np.where(bound > sdf, bound - sdf, 0).mean())
+    assert loss.function(inputs).item() == pytest.approx(np.where(bound > sdf, bound - sdf, 0).mean())
     loss.function(inputs).backward()
     assert ((inputs.rendering.free_sdf.grad.numpy() < 0) == (bound > sdf)).all()
 

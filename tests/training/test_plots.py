@@ -82,7 +82,9 @@ def test_the_page_opens_without_a_network(trainer, tmp_path):
     assert '"view 7"' in page and '"view 4"' not in page
 
 
-def test_hits_lie_on_the_surface(trainer):
+def test_hits_lie_on_the_surface(sphere_config, sphere_scene):
+    sphere_config.train.num_pixels = 500
+    trainer = Trainer(sphere_config, sphere_scene, CPU)
     with torch.no_grad():
         points, sdf, views = plots._hits(trainer)
     assert len(points) == len(sdf) == len(views) > 50
