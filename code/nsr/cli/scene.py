@@ -1,4 +1,4 @@
-"""``nsr scene make|check|perturb|mask``: folders of images, masks and cameras."""
+"""``nsr scene make|check|perturb|mask|downscale``: folders of images, masks and cameras."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ examples:
   nsr scene check photos/mug                         exit code 0 (perhaps with warnings) or 1 (errors)
   nsr scene perturb data/default --degrees 2         writes cameras_linear_init.npz beside cameras.npz
   nsr scene mask photos/mug                          masks from photographs before a plain background
+  nsr scene downscale photos/mug photos/small --factor 2
 """
 
 # The fields of a SyntheticSpec, each a flag of its own: type, what it is.  What is not given keeps the spec's default.
@@ -61,6 +62,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     _add_check(tools)
     _add_perturb(tools)
     _add_mask(tools)
+    _add_downscale(tools)
 
 
 def _add_make(tools: argparse._SubParsersAction) -> None:
@@ -74,7 +76,7 @@ def _add_make(tools: argparse._SubParsersAction) -> None:
     for name, (kind, text) in SPEC_FLAGS.items():
         make.add_argument(f"--{name}", type=kind, default=None, help=text)
     for name, text in SPEC_SWITCHES.items():
-        make.add_argument(f"--{name}", action="store_true", default=None, help=text)
+        make.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
     make.add_argument("--no_relief", dest="relief", action="store_false", default=None, help="only the smooth body")
     make.set_defaults(run=_run_make)
 
@@ -172,4 +174,27 @@ def _run_mask(arguments: argparse.Namespace) -> int:
         fill_holes=not arguments.keep_holes,
     )
     print(f"masks: {len(masks)} in {masks[0].parent}")
+    return 0
+
+
+def _add_downscale(tools: argparse._SubParsersAction) -> None:
+    downscale = tools.add_parser(
+        "downscale",
+        help="copy a scene with smaller pictures",
+        description="Write a copy of a scene with smaller images and masks; the cameras' intrinsics follow.",
+    )
+    downscale.add_argument("source")
+    downscale.add_argument("target", help="a new or empty folder")
+    how = downscale.add_mutually_exclusive_group(required=True)
+    how.add_argument("--factor", type=positive_number, help="divide heights and widths by this")
+    how.add_argument("--size", type=positive_int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of every picture")
+    downscale.set_defaults(run=_run_downscale)
+
+
+def _run_downscale(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.downscale import downscale_scene
+
+    size = tuple(arguments.size) if arguments.size else None
+    downscale_scene(arguments.source, arguments.target, factor=arguments.factor, size=size)
+    print(f"scene: {arguments.target}")
     return 0
