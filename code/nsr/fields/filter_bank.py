@@ -33,6 +33,9 @@ class FilterBank(Encoding):
     Weights start as SIREN's do (Sitzmann et al. 2020, section 3.2).  With readout ``levels``, a linear layer after
     this encoding makes the published network for distances, in which layer and ``concat`` are one.
 
+    A step of the table turns the phases of a level by 2 pi sigma times as much: tables of a bank want a learning rate
+    smaller by that factor than those of a plain hash grid.
+
     The Jacobian is carried forward through the bank with the values (``nsr.fields.dual``).
 
     Args:
@@ -66,7 +69,7 @@ class FilterBank(Encoding):
         amplitude: float = 1e-4,
         width: int = 64,
         outputs: int = 32,
-        readout: str = "heads",
+        readout: str = "concat",
         bands: str = "learned",
         base_sigma: float = 5.0,
         exp_sigma: float = 1.2,
