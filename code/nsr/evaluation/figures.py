@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nsr.evaluation.views import as_uint8, normal_picture, save_picture
+from nsr.evaluation.views import save_picture
 from nsr.rendering.image import RenderedView, render_view
+from nsr.rendering.pictures import as_uint8, normal_picture
 from nsr.scenes.scene import Scene
 
 GAP = 8

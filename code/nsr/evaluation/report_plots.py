@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from nsr.scenes.frusta import frustum_line, viewpoint
 from nsr.scenes.scene import Scene
 
 INK = "#8a8f98"  # legible on light and on dark paper
@@ -24,8 +25,7 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
     """
     import plotly.graph_objects as go
 
-    centres = cameras.centres[scene.train_views].detach().cpu().numpy()
-    eye, up = _viewpoint(centres, cameras.poses[scene.train_views, :3, 1].detach().cpu().numpy())
+    eye, up = viewpoint(cameras, scene.train_views)
     figure = go.Figure()
     figure.add_trace(
         go.Mesh3d(
@@ -45,7 +45,7 @@ def mesh_figure(mesh: trimesh.Trimesh, colours: np.ndarray, scene: Scene, camera
     ):
         if not views:
             continue
-        corners = np.concatenate([_frustum(cameras, view, sizes[view]) for view in views])
+        corners = np.concatenate([frustum_line(cameras, view, sizes[view], FRUSTUM) for view in views])
         figure.add_trace(
             go.Scatter3d(
                 **dict(zip("xyz", corners.T, strict=True)),
@@ -124,24 +124,6 @@ def loss_figure(log: Path):
         yaxis={"type": "log", "exponentformat": "power", **grid},
     )
     return figure
-
-
-def _viewpoint(centres: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From which side to look first (a training camera's) and which way is up (against the images' mean down)."""
-    up = -down.mean(axis=0)
-    return centres[0] / max(np.linalg.norm(centres[0]), 1e-9), up / max(np.linalg.norm(up), 1e-9)
-
-
-def _frustum(cameras, view: int, size: tuple[int, int]) -> np.ndarray:
-    """A camera as one line through its corners ``[M, 3]``, ended by NaN so that lines of several do not join."""
-    height, width = size
-    pose = cameras.poses[view].detach().cpu().double().numpy()
-    intrinsics = cameras.intrinsics[view].detach().cpu().double().numpy()
-    pixels = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1.0]])
-    in_camera = np.linalg.solve(intrinsics, pixels.T).T * FRUSTUM
-    a, b, c, d = in_camera @ pose[:3, :3].T + pose[:3, 3]
-    centre = pose[:3, 3]
-    return np.stack([a, b, c, d, a, centre, b, c, centre, d, np.full(3, np.nan)])
 
 
 def _number(text: str | None) -> float | None:

@@ -15,6 +15,7 @@ from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_io
 from nsr.evaluation.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
 from nsr.rendering.image import RenderedView, render_view
+from nsr.rendering.pictures import as_uint8, normal_picture
 from nsr.scenes.pictures import write_picture
 from nsr.scenes.scene import Scene
 from nsr.scenes.visual_hull import VisualHull
@@ -123,21 +124,6 @@ def read_scores(path: Path) -> list[ViewScore]:
             )
             for row in csv.DictReader(file)
         ]
-
-
-def normal_picture(normal: np.ndarray, hit: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """``[H, W, 3]`` uint8 picture of normals in the camera's frame: red right, green up, blue towards the camera.
-
-    Args:
-        normal: ``[H, W, 3]`` unit, normalised frame; hit: ``[H, W]``; rotation: ``[3, 3]`` camera-to-world.
-    """
-    in_camera = normal @ rotation * [1, -1, -1]
-    return as_uint8(np.where(hit[..., None], (in_camera + 1) / 2, 1.0))
-
-
-def as_uint8(picture: np.ndarray) -> np.ndarray:
-    """[0, 1] to 0..255, rounded."""
-    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:
