@@ -5,6 +5,7 @@ import csv
 import pytest
 import torch
 
+import nsr
 from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError, NsrError
 from nsr.training import clock as clock_module
@@ -96,7 +97,7 @@ def test_a_run_of_minutes_ends_with_the_clock(sphere_config, sphere_scene, tmp_p
             return cls.now
 
     monkeypatch.setattr(clock_module, "time", Time)
-    monkeypatch.setattr(clock_module, "_IMPORTED", Time.now)
+    monkeypatch.setattr(nsr, "STARTED", Time.now)
     sphere_config.train.minutes, sphere_config.train.steps = 0.5, 10**9
     trainer = Trainer(sphere_config, sphere_scene, CPU)
     progress = []

@@ -6,10 +6,9 @@ import resource
 import sys
 import time
 
+import nsr
 from nsr.config.schema import TrainConfig
 from nsr.errors import ConfigError
-
-_IMPORTED = time.monotonic()
 
 
 class Clock:
@@ -33,7 +32,7 @@ class Clock:
     @property
     def elapsed(self) -> float:
         """Seconds of this run, those before a resume included."""
-        return self.spent_before + time.monotonic() - _IMPORTED
+        return self.spent_before + time.monotonic() - nsr.STARTED
 
     @property
     def progress(self) -> float:
