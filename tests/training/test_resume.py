@@ -107,6 +107,7 @@ def test_ctrl_c_saves_and_another_process_goes_on_to_the_same_end(sphere_config,
     run = find_run(tmp_path / "a")
     stopped = load_checkpoint(checkpoint_path(run))["step"]
     assert 20 <= stopped < 200
+    assert f"nsr: stopped at step {stopped}; continue with --is_continue" in output
 
     process = command(sphere_scene_folder, tmp_path, "--exps_folder", "a", "--is_continue")
     output = process.communicate(timeout=120)[0]
