@@ -5,7 +5,7 @@ carved shape.  Fresh points near the surface then give the error in distance and
 style-modulated filter bank stand the bank without modulation, and the modulated one with its style or its attention
 held still, which tells what each of the two does; means and standard deviations are over seeds.
 
-    python benchmarks/style_modulation.py [--steps 300] [--seeds 2] [--shape carved_stone]
+    python benchmarks/style_modulation.py [--steps 300] [--seeds 2] [--shape carved_stone] [--log2-table 15]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -25,7 +26,7 @@ from nsr.fields.initialisation import fit_distance, initialise_sphere
 from nsr.fields.sdf import SDFField
 from nsr.scenes.synthetic.shapes import SHAPES, Shape
 
-GRID = {"levels": 5, "features": 2, "log2_table": 15, "base_resolution": 8, "finest_resolution": 128}
+GRID = {"levels": 5, "features": 2, "base_resolution": 8, "finest_resolution": 128}
 BANK = {**GRID, "width": 32, "outputs": 32, "readout": "concat", "w0": 30.0}
 NETWORK_RATE = 5e-4
 # A step of a table turns the phases of a bank by 2 pi sigma times as much: it wants that much smaller steps.
@@ -40,18 +41,21 @@ def still(encoding, *names: str):
     return encoding
 
 
-ENCODERS = {
-    "PosEnc, 6 octaves": lambda: make_encoding(EncodingConfig("PosEnc", {"frequencies": 6})),
-    "MultiResHash": lambda: make_encoding(EncodingConfig("MultiResHash", GRID)),
-    "FFB": lambda: make_encoding(EncodingConfig("FFB", BANK)),
-    "FFB_StyleMod": lambda: make_encoding(EncodingConfig("FFB_StyleMod", BANK)),
-    "  its attention held still": lambda: still(
-        make_encoding(EncodingConfig("FFB_StyleMod", BANK)), "query.weight", "key", "key_bias"
-    ),
-    "  its style held still": lambda: still(
-        make_encoding(EncodingConfig("FFB_StyleMod", BANK)), "style", "style_bias"
-    ),
-}
+def encoders(log2_table: int) -> dict[str, Callable]:
+    """What is compared: functions that make an encoding, by the name of their row."""
+    grid, bank = GRID | {"log2_table": log2_table}, BANK | {"log2_table": log2_table}
+
+    def make(name: str, options: dict, *stilled: str):
+        return lambda: still(make_encoding(EncodingConfig(name, options)), *stilled)
+
+    return {
+        "PosEnc, 6 octaves": make("PosEnc", {"frequencies": 6}),
+        "MultiResHash": make("MultiResHash", grid),
+        "FFB": make("FFB", bank),
+        "FFB_StyleMod": make("FFB_StyleMod", bank),
+        "  its attention held still": make("FFB_StyleMod", bank, "query.weight", "key", "key_bias"),
+        "  its style held still": make("FFB_StyleMod", bank, "style", "style_bias"),
+    }
 
 
 def surface_points(shape: Shape, count: int) -> torch.Tensor:
@@ -88,6 +92,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--shape", default="carved_stone", choices=sorted(SHAPES))
+    parser.add_argument("--log2-table", type=int, default=15, help="a small table makes the grids' entries collide")
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     shape = SHAPES[arguments.shape]
@@ -95,9 +100,13 @@ def main() -> None:
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
-    print(f"{arguments.shape}, {arguments.steps} steps of 2048 points, {arguments.seeds} seeds")
-    print(f"{'encoder':28} {'distance error x 1e3':>22} {'normal error, degrees':>22} {'ms/step':>8} {'parameters':>11}")
-    for name, make in ENCODERS.items():
+    print(
+        f"{arguments.shape}, {arguments.steps} steps of 2048 points, {arguments.seeds} seeds, "
+        f"tables of 2^{arguments.log2_table}"
+    )
+    titles = ("distance error x 1e3", "normal error, degrees")
+    print(f"{'encoder':28} {titles[0]:>22} {titles[1]:>22} {'ms/step':>8} {'parameters':>11}")
+    for name, make in encoders(arguments.log2_table).items():
         runs = [measure(make, shape, arguments.steps, seed) for seed in range(arguments.seeds)]
         distance, angle, milliseconds, parameters = zip(*runs, strict=True)
         cells = [

@@ -43,7 +43,7 @@ def test_the_same_features_mean_something_else_elsewhere():
     grid = torch.rand(3, 1, 2).expand(3, 8, 2)
     content = torch.rand(8, 6) * 2 - 1
     phases, attention = parts(encoding, grid, content)
-    assert phases.std(dim=1).min() > 1e-3
+    assert phases.std(dim=1).median() > 0.01
     assert attention.std(dim=1).min() > 1e-3
 
 

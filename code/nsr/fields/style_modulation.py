@@ -52,7 +52,8 @@ class StyleModulatedFilterBank(FilterBank):
         self.style_bias = torch.nn.Parameter(torch.zeros(levels, 1, features))
         self.query = torch.nn.Linear(width, attention, bias=False)
         self.key = torch.nn.Parameter(torch.randn(levels, width, attention) / math.sqrt(width))
-        self.key_bias = torch.nn.Parameter(torch.randn(levels, 1, attention))
+        # Small: it starts close to equal attention, which is the published bank.
+        self.key_bias = torch.nn.Parameter(0.1 * torch.randn(levels, 1, attention))
 
     def _embeddings(self, grid: Dual, content: Dual) -> Dual:
         content = _for_every_level(content)
