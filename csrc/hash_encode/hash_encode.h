@@ -10,39 +10,31 @@
 
 NSR_NAMESPACE_BEGIN
 
-// A coordinate among the vertices of a level.  Positions are clamped to [0, 1]; NaN lies in cell 0 at fraction NaN.
+// A coordinate among the vertices of a level, and its slope in the position.  Positions are clamped to [0, 1], where
+// the slope becomes 0; NaN lies in cell 0 at fraction NaN.  Selections, not branches: g++ vectorises loops of this.
 template <class S>
-NSR_INLINE void locate(S position, S scale, uint32_t& cell, S& fraction) {
-  const S clamped = position > S(0) ? (position < S(1) ? position : S(1)) : S(0);
+struct Coordinate {
+  uint32_t cell;
+  S fraction, slope;
+};
+
+template <class S>
+NSR_INLINE Coordinate<S> locate(S position, S scale) {
+  S clamped = position < S(0) ? S(0) : position;  // NaN stays
+  clamped = clamped > S(1) ? S(1) : clamped;
   const S grid = multiply_add_unfused(clamped, scale, S(0.5));
-  const int32_t lower = int32_t(grid);
-  cell = uint32_t(lower);
-  fraction = position == position ? grid - S(lower) : position;
+  const int32_t lower = int32_t(grid > S(0) ? grid : S(0));
+  return {uint32_t(lower), grid - S(lower), clamped == position ? scale : S(0)};
 }
 
-// Change of the coordinate with the position: the scale, or 0 where the position was clamped.
-template <class S>
-NSR_INLINE S coordinate_slope(S position, S scale) {
-  return position >= S(0) && position <= S(1) ? scale : S(0);
-}
-
-// Rows (within the level) of the corners of a cell, indexed 4 * dx + 2 * dy + dz.
+// Row (within the level) of a corner of a cell; corners are numbered 4 * dx + 2 * dy + dz.
 template <Storage kStorage>
-NSR_INLINE void corner_rows(const Level& level, uint32_t x, uint32_t y, uint32_t z, uint32_t rows[8]) {
-  const uint32_t step_y = kStorage == kHash ? 2654435761u : level.stride_y;
-  const uint32_t step_z = kStorage == kHash ? 805459861u : level.stride_z;
-  const uint32_t ys[2] = {y * step_y, (y + 1) * step_y}, zs[2] = {z * step_z, (z + 1) * step_z};
-  for (int corner = 0; corner < 8; ++corner) {
-    const uint32_t xi = x + uint32_t(corner >> 2), yi = ys[(corner >> 1) & 1], zi = zs[corner & 1];
-    if (kStorage == kHash) {
-      rows[corner] = (xi ^ yi ^ zi) & (level.size - 1);
-    } else if (kStorage == kTiled) {
-      rows[corner] = (xi + yi + zi) & (level.size - 1);
-    } else {
-      const uint32_t row = xi + yi + zi;  // beyond the last vertex by less than the size: wrap around once
-      rows[corner] = row >= level.size ? row - level.size : row;
-    }
-  }
+NSR_INLINE uint32_t corner_row(const Level& level, uint32_t x, uint32_t y, uint32_t z, int corner) {
+  const uint32_t xi = x + uint32_t(corner >> 2), yi = y + uint32_t((corner >> 1) & 1), zi = z + uint32_t(corner & 1);
+  if (kStorage == kHash) return (xi ^ (yi * 2654435761u) ^ (zi * 805459861u)) & (level.size - 1);
+  const uint32_t row = xi + yi * level.stride_y + zi * level.stride_z;
+  if (kStorage == kTiled) return row & (level.size - 1);
+  return row >= level.size ? row - level.size : row;  // beyond the last vertex by less than the size: once around
 }
 
 // Interpolation along one axis: weight of the upper end, and its first and second derivative in the position.

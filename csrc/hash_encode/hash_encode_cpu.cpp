@@ -1,14 +1,15 @@
 // The hash grid on the CPU.  Compiled once per instruction set, each time with its own NSR_ISA.
 //
-// Points are worked on in chunks, one level after the other, so that a level's table and a chunk's results stay in
-// the cache.  Within a chunk, blocks of points are located together (by SIMD across points); then each point is
-// interpolated by SIMD across features, with the two ends of an edge in one vector.
+// Points are worked on one level after the other, a long stretch of them for each, so that a level's table stays in
+// the cache.  Blocks of points are located together (by SIMD across points); then each point is interpolated by SIMD
+// across features, with the two ends of an edge in one vector.
 #include "hash_encode.h"
 
 NSR_NAMESPACE_BEGIN
 namespace {
 
-constexpr int kChunk = 2048;
+constexpr int kStretch = 65536;
+constexpr int kChunk = 512;
 constexpr int kBlock = 32;
 constexpr int64_t kPrefetchBytes = 1 << 19;  // tables above this size do not stay in a core's own cache
 
@@ -35,21 +36,23 @@ struct alignas(64) Block {
   Weight<S> weight(int axis, int i) const { return {value[axis][i], slope[axis][i], curvature[axis][i]}; }
 };
 
-template <Storage kStorage, class S>
-void find_rows(const Level& level, const uint32_t cells[3][kBlock], Block<S>& block) {
-  for (int i = 0; i < kBlock; ++i) {
-    uint32_t rows[8];
-    corner_rows<kStorage>(level, cells[0][i], cells[1][i], cells[2][i], rows);
-    for (int corner = 0; corner < 8; ++corner) block.rows[corner][i] = rows[corner];
+// A corner at a time: loops so plain are vectorised.
+template <Storage kStorage>
+void find_rows(const Level level, const uint32_t cells[3][kBlock], uint32_t rows[8][kBlock]) {
+  for (int corner = 0; corner < 8; ++corner) {
+    uint32_t* __restrict const to = rows[corner];
+    for (int i = 0; i < kBlock; ++i)
+      to[i] = corner_row<kStorage>(level, cells[0][i], cells[1][i], cells[2][i], corner);
   }
 }
 
 template <bool kSmoothstep, class S>
-void find_weights(const S* positions, S scale, uint32_t* cells, S* value, S* slope, S* curvature) {
+void find_weights(const S* __restrict positions, S scale, uint32_t* __restrict cells, S* __restrict value,
+                  S* __restrict slope, S* __restrict curvature) {
   for (int i = 0; i < kBlock; ++i) {
-    S fraction;
-    locate(positions[i], scale, cells[i], fraction);
-    const Weight<S> weight = interpolation_weight(fraction, coordinate_slope(positions[i], scale), kSmoothstep);
+    const Coordinate<S> at = locate(positions[i], scale);
+    const Weight<S> weight = interpolation_weight(at.fraction, at.slope, kSmoothstep);
+    cells[i] = at.cell;
     value[i] = weight.value;
     slope[i] = weight.slope;
     curvature[i] = weight.curvature;
@@ -65,11 +68,11 @@ void locate_block(const HashEncodeInputs& in, const Level& level, const Chunk<S>
          block.curvature[axis]);
   }
   if (level.storage == kHash) {
-    find_rows<kHash>(level, cells, block);
+    find_rows<kHash>(level, cells, block.rows);
   } else if (level.storage == kTiled) {
-    find_rows<kTiled>(level, cells, block);
+    find_rows<kTiled>(level, cells, block.rows);
   } else {
-    find_rows<kDense>(level, cells, block);
+    find_rows<kDense>(level, cells, block.rows);
   }
 }
 
@@ -134,70 +137,78 @@ NSR_INLINE void for_each_block(const HashEncodeInputs& in, const Level& level, c
   }
 }
 
-NSR_INLINE int64_t chunk_end(int64_t begin, int64_t end) { return end - begin < kChunk ? end : begin + kChunk; }
+NSR_INLINE int64_t step(int64_t begin, int64_t end, int64_t length) {
+  return end - begin < length ? end : begin + length;
+}
+
+// Calls body(l, level, chunk, start) for all levels of all chunks of a range, one level of a stretch after the other.
+template <class S, class Body>
+NSR_INLINE void for_each_chunk(const HashEncodeInputs& in, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t stretch = begin; stretch < end; stretch = step(stretch, end, kStretch)) {
+    const int64_t stretch_end = step(stretch, end, kStretch);
+    for (int l = 0; l < in.levels; ++l)
+      for (int64_t start = stretch; start < stretch_end; start = step(start, stretch_end, kChunk))
+        body(l, in.level[l], Chunk<S>(static_cast<const S*>(in.positions), start, step(start, stretch_end, kChunk)),
+             start);
+  }
+}
 
 template <class S, class T, int F, bool kJacobian>
 void forward(const HashEncodeInputs& in, int64_t begin, int64_t end, void* features_out, void* jacobian_out) {
   typedef Lanes<S, 2 * F> E;
   const int64_t channels = int64_t(in.levels) * F;
   S *features = static_cast<S*>(features_out), *jacobian = static_cast<S*>(jacobian_out);
-  for (int64_t start = begin; start < end; start = chunk_end(start, end)) {
-    const Chunk<S> chunk(static_cast<const S*>(in.positions), start, chunk_end(start, end));
-    for (int l = 0; l < in.levels; ++l) {
-      const Level& level = in.level[l];
-      const T* table = static_cast<const T*>(in.table) + level.offset * F;
-      for_each_block<S, T, F>(in, level, chunk, table, [&](const Block<S>& block, int first, int count) {
-        for (int i = 0; i < count; ++i) {
-          const int64_t channel = (start + first + i) * channels + int64_t(l) * F;
-          E edges[4];
-          load_edges<S, T, F>(table, block, i, edges);
-          if constexpr (kJacobian) {
-            E value, derivative[3];
-            interpolate_cell<F>(edges, block.weight(0, i), block.weight(1, i), block.weight(2, i), value, derivative);
-            store_first_half<F>(features + channel, value);
-            for (int f = 0; f < F; ++f)
-              for (int axis = 0; axis < 3; ++axis) jacobian[3 * (channel + f) + axis] = derivative[axis][f];
-          } else {
-            const Face<E> face = interpolate_face(edges, block.value[1][i], block.value[2][i]);
-            store_first_half<F>(features + channel, at_edge<F>(face.value, block.value[0][i]));
-          }
+  for_each_chunk<S>(in, begin, end, [&](int l, const Level& level, const Chunk<S>& chunk, int64_t start) {
+    const T* table = static_cast<const T*>(in.table) + level.offset * F;
+    for_each_block<S, T, F>(in, level, chunk, table, [&](const Block<S>& block, int first, int count) {
+      for (int i = 0; i < count; ++i) {
+        const int64_t channel = (start + first + i) * channels + int64_t(l) * F;
+        E edges[4];
+        load_edges<S, T, F>(table, block, i, edges);
+        if constexpr (kJacobian) {
+          E value, derivative[3];
+          interpolate_cell<F>(edges, block.weight(0, i), block.weight(1, i), block.weight(2, i), value, derivative);
+          store_first_half<F>(features + channel, value);
+          for (int f = 0; f < F; ++f)
+            for (int axis = 0; axis < 3; ++axis) jacobian[3 * (channel + f) + axis] = derivative[axis][f];
+        } else {
+          const Face<E> face = interpolate_face(edges, block.value[1][i], block.value[2][i]);
+          store_first_half<F>(features + channel, at_edge<F>(face.value, block.value[0][i]));
         }
-      });
+      }
+    });
+  });
+}
+
+// Gradients of one point and level, each twice: once for either end of an edge.
+template <class S, int F, bool kJacobian>
+NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, int64_t channel, Lanes<S, 2 * F>& value,
+                               Lanes<S, 2 * F> first[3]) {
+  const S* from = static_cast<const S*>(gradients.features) + channel;
+  value = join<S, F>(from, from);
+  if constexpr (kJacobian) {
+    from = static_cast<const S*>(gradients.jacobian) + 3 * channel;
+    for (int axis = 0; axis < 3; ++axis) {
+      first[axis] = Lanes<S, 2 * F>{};
+      for (int f = 0; f < 2 * F; ++f) first[axis][f] = from[3 * (f % F) + axis];
     }
   }
 }
 
-// Gradients of one point and level, each twice: once for either end of an edge.
-template <class S, int F, bool kFeatures, bool kJacobian>
-NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, int64_t channel, Lanes<S, 2 * F>& value,
-                               Lanes<S, 2 * F> first[3]) {
-  typedef Lanes<S, 2 * F> E;
-  value = first[0] = first[1] = first[2] = E{};
-  if constexpr (kFeatures) {
-    const S* from = static_cast<const S*>(gradients.features) + channel;
-    value = join<S, F>(from, from);
-  }
-  if constexpr (kJacobian) {
-    const S* from = static_cast<const S*>(gradients.jacobian) + 3 * channel;
-    for (int axis = 0; axis < 3; ++axis)
-      for (int f = 0; f < 2 * F; ++f) first[axis][f] = from[3 * (f % F) + axis];
-  }
-}
-
-template <class S, int F, bool kFeatures, bool kJacobian>
+template <class S, int F, bool kJacobian>
 void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int32_t l, void* gradient_out) {
   typedef Lanes<S, 2 * F> E;
   const Level& level = in.level[l];
   const int64_t channels = int64_t(in.levels) * F;
   S* gradient = static_cast<S*>(gradient_out) + level.offset * F;
   std::memset(gradient, 0, size_t(level.size) * F * sizeof(S));
-  for (int64_t start = 0; start < in.count; start = chunk_end(start, in.count)) {
-    const Chunk<S> chunk(static_cast<const S*>(in.positions), start, chunk_end(start, in.count));
+  for (int64_t start = 0; start < in.count; start = step(start, in.count, kChunk)) {
+    const Chunk<S> chunk(static_cast<const S*>(in.positions), start, step(start, in.count, kChunk));
     for_each_block<S, S, F>(in, level, chunk, gradient, [&](const Block<S>& block, int first, int count) {
       for (int i = 0; i < count; ++i) {
         E grad_value, grad_first[3], edges[4];
-        load_gradients<S, F, kFeatures, kJacobian>(gradients, (start + first + i) * channels + int64_t(l) * F,
-                                                   grad_value, grad_first);
+        load_gradients<S, F, kJacobian>(gradients, (start + first + i) * channels + int64_t(l) * F, grad_value,
+                                        grad_first);
         edge_gradients<F>(block.weight(0, i), block.weight(1, i), block.weight(2, i), grad_value,
                           kJacobian ? grad_first : nullptr, edges);
         for (int edge = 0; edge < 4; ++edge) {
@@ -209,36 +220,31 @@ void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradi
   }
 }
 
-template <class S, class T, int F, bool kFeatures, bool kJacobian>
+template <class S, class T, int F, bool kJacobian>
 void position_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int64_t begin, int64_t end,
                        void* gradient_out) {
   typedef Lanes<S, 2 * F> E;
   const int64_t channels = int64_t(in.levels) * F;
   S* gradient = static_cast<S*>(gradient_out);
   std::memset(gradient + 3 * begin, 0, size_t(end - begin) * 3 * sizeof(S));
-  for (int64_t start = begin; start < end; start = chunk_end(start, end)) {
-    const Chunk<S> chunk(static_cast<const S*>(in.positions), start, chunk_end(start, end));
-    for (int l = 0; l < in.levels; ++l) {
-      const Level& level = in.level[l];
-      const T* table = static_cast<const T*>(in.table) + level.offset * F;
-      for_each_block<S, T, F>(in, level, chunk, table, [&](const Block<S>& block, int first, int count) {
-        for (int i = 0; i < count; ++i) {
-          const int64_t point = start + first + i;
-          E edges[4], grad_value, grad_first[3], terms[3];
-          load_edges<S, T, F>(table, block, i, edges);
-          load_gradients<S, F, kFeatures, kJacobian>(gradients, point * channels + int64_t(l) * F, grad_value,
-                                                     grad_first);
-          coordinate_gradient<F>(edges, block.weight(0, i), block.weight(1, i), block.weight(2, i), grad_value,
-                                 kJacobian ? grad_first : nullptr, terms);
-          for (int axis = 0; axis < 3; ++axis) {
-            S sum = S(0);
-            for (int f = 0; f < F; ++f) sum += terms[axis][f];
-            gradient[3 * point + axis] += sum;
-          }
+  for_each_chunk<S>(in, begin, end, [&](int l, const Level& level, const Chunk<S>& chunk, int64_t start) {
+    const T* table = static_cast<const T*>(in.table) + level.offset * F;
+    for_each_block<S, T, F>(in, level, chunk, table, [&](const Block<S>& block, int first, int count) {
+      for (int i = 0; i < count; ++i) {
+        const int64_t point = start + first + i;
+        E edges[4], grad_value, grad_first[3], terms[3];
+        load_edges<S, T, F>(table, block, i, edges);
+        load_gradients<S, F, kJacobian>(gradients, point * channels + int64_t(l) * F, grad_value, grad_first);
+        coordinate_gradient<F>(edges, block.weight(0, i), block.weight(1, i), block.weight(2, i), grad_value,
+                               kJacobian ? grad_first : nullptr, terms);
+        for (int axis = 0; axis < 3; ++axis) {
+          S sum = S(0);
+          for (int f = 0; f < F; ++f) sum += terms[axis][f];
+          gradient[3 * point + axis] += sum;
         }
-      });
-    }
-  }
+      }
+    });
+  });
 }
 
 // Runs Call<S, T, F>::run(...) for the types and width of the inputs.
@@ -270,9 +276,8 @@ struct Forward {
 template <class S, class, int F>
 struct TableGradient {
   static void run(const HashEncodeInputs& in, const HashEncodeGradients* gradients, int32_t level, void* out) {
-    if (gradients->jacobian == nullptr) return table_gradient<S, F, true, false>(in, *gradients, level, out);
-    if (gradients->features == nullptr) return table_gradient<S, F, false, true>(in, *gradients, level, out);
-    table_gradient<S, F, true, true>(in, *gradients, level, out);
+    if (gradients->jacobian == nullptr) return table_gradient<S, F, false>(in, *gradients, level, out);
+    table_gradient<S, F, true>(in, *gradients, level, out);
   }
 };
 
@@ -280,9 +285,8 @@ template <class S, class T, int F>
 struct PositionGradient {
   static void run(const HashEncodeInputs& in, const HashEncodeGradients* gradients, int64_t begin, int64_t end,
                   void* out) {
-    if (gradients->jacobian == nullptr) return position_gradient<S, T, F, true, false>(in, *gradients, begin, end, out);
-    if (gradients->features == nullptr) return position_gradient<S, T, F, false, true>(in, *gradients, begin, end, out);
-    position_gradient<S, T, F, true, true>(in, *gradients, begin, end, out);
+    if (gradients->jacobian == nullptr) return position_gradient<S, T, F, false>(in, *gradients, begin, end, out);
+    position_gradient<S, T, F, true>(in, *gradients, begin, end, out);
   }
 };
 

@@ -30,7 +30,7 @@ struct HashEncodeInputs {
   Level level[kMaxLevels];
 };
 
-// Gradients of a loss in the outputs, of the positions' type; null where there is none.
+// Gradients of a loss in the outputs, of the positions' type; jacobian is null where there is none.
 struct HashEncodeGradients {
   const void* features;  // [count, levels * features]
   const void* jacobian;  // [count, levels * features, 3]

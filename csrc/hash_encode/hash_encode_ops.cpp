@@ -59,7 +59,8 @@ HashEncodeInputs make_inputs(const Tensor& positions, const Tensor& table, const
     STD_TORCH_CHECK(row[4] == kDense || ((row[4] == kHash || row[4] == kTiled) && (size & (size - 1)) == 0),
                     "hash_encode: level ", l, " has no storage of its kind");
     // Rows of a dense level wrap around once: its last vertex must lie below twice the size.
-    const double last = double(int64_t(scale[l] + 0.5) + 1);
+    const bool single = in.number == Number::kFloat;
+    const double last = double(single ? int64_t(float(scale[l]) + 0.5f) : int64_t(scale[l] + 0.5)) + 1;
     STD_TORCH_CHECK(scale[l] >= 0 && last < 1073741824.0, "hash_encode: level ", l, " has the scale ", scale[l]);
     STD_TORCH_CHECK(row[4] != kDense || last * double(1 + row[2] + row[3]) < 2.0 * double(size),
                     "hash_encode: level ", l, " is too small for dense storage");
@@ -68,7 +69,7 @@ HashEncodeInputs make_inputs(const Tensor& positions, const Tensor& table, const
   return in;
 }
 
-// An output's gradient may be missing: an empty tensor.
+// Null for an empty tensor.
 const void* gradient_pointer(const Tensor& gradient, const Tensor& positions, int64_t numbers) {
   if (gradient.numel() == 0) return nullptr;
   STD_TORCH_CHECK(gradient.numel() == numbers && gradient.is_contiguous() &&
@@ -83,8 +84,8 @@ HashEncodeGradients make_gradients(const HashEncodeInputs& in, const Tensor& pos
   const int64_t numbers = in.count * in.levels * in.features;
   HashEncodeGradients gradients{gradient_pointer(features, positions, numbers),
                                 gradient_pointer(jacobian, positions, 3 * numbers)};
-  STD_TORCH_CHECK(in.count == 0 || gradients.features != nullptr || gradients.jacobian != nullptr,
-                  "hash_encode: at least one gradient wanted");
+  STD_TORCH_CHECK(in.count == 0 || gradients.features != nullptr,
+                  "hash_encode: the gradient in the features is wanted; only that in the Jacobian may be empty");
   return gradients;
 }
 

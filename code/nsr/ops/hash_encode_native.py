@@ -62,9 +62,12 @@ class HashEncodeNative(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
 
-        nothing = positions.new_empty(0)
-        gradients = [nothing if grad is None else grad.contiguous() for grad in (grad_features, grad_jacobian)]
         layout = ctx.layout
+        if grad_features is None:
+            grad_features = positions.new_zeros(positions.shape[0], layout.levels * layout.features)
+        if grad_jacobian is None:
+            grad_jacobian = positions.new_empty(0)
+        gradients = (grad_features.contiguous(), grad_jacobian.contiguous())
         arguments = (
             positions.contiguous(), table.contiguous(), *native_layout(layout), layout.interpolation == "smoothstep",
             *gradients,

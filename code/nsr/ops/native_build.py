@@ -28,7 +28,7 @@ CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
 
 _INSTRUCTION_SETS = {"generic": []}
 if platform.machine() in ("x86_64", "AMD64"):
-    _INSTRUCTION_SETS |= {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+    _INSTRUCTION_SETS |= {"v3": ["-march=x86-64-v3"]}
 
 # No fused multiply-adds on the host: where a point lies among cells must not depend on the instruction set.
 _COMMON = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
