@@ -19,7 +19,7 @@ def make_renderer(encoding=HASH):
     torch.manual_seed(0)
     config = ModelConfig(
         feature_vector_size=4,
-        implicit_network=ImplicitNetworkConfig(dims=[32, 32], skip_in=[], encoding=encoding),
+        implicit_network=ImplicitNetworkConfig(dims=[64, 64], skip_in=[], encoding=encoding),
         rendering_network=RenderingNetworkConfig(dims=[16], view_encoding=POSENC, position_encoding=HASH),
     )
     renderer = build_renderer(config)
@@ -54,9 +54,12 @@ def test_a_training_rendering(renderer, rays):
     torch.testing.assert_close(rendering.free_sdf, expected[0][200:])
 
 
-def test_colours_reach_every_parameter(renderer, rays):
+@pytest.mark.parametrize("encoding", [HASH, POSENC], ids=lambda encoding: encoding.name)
+def test_colours_reach_every_parameter(encoding, rays):
+    renderer = make_renderer(encoding)
+    with torch.no_grad():  # the initial sphere gives the encoding no weight
+        renderer.sdf.lin0.weight_v += 1e-3 * torch.randn_like(renderer.sdf.lin0.weight_v)
     rendering = renderer(*single(rays, 60, aim=0.3), torch.ones(60, dtype=torch.bool), torch.zeros(0, 3))
-    renderer.zero_grad()
     rendering.rgb.square().sum().backward()
     for name, parameter in renderer.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name

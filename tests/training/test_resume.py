@@ -89,7 +89,7 @@ def command(folder, tmp_path, *arguments):
 
 
 def test_ctrl_c_saves_and_another_process_goes_on_to_the_same_end(sphere_config, sphere_scene_folder, tmp_path):
-    sphere_config.train.steps = 200
+    sphere_config.train.steps = 120
     dump_config(sphere_config, tmp_path / "own.conf")
     process = command(sphere_scene_folder, tmp_path, "--exps_folder", "a")
     try:
@@ -106,7 +106,7 @@ def test_ctrl_c_saves_and_another_process_goes_on_to_the_same_end(sphere_config,
     assert "Traceback" not in output
     run = find_run(tmp_path / "a")
     stopped = load_checkpoint(checkpoint_path(run))["step"]
-    assert 20 <= stopped < 200
+    assert 20 <= stopped < 120
     assert f"nsr: stopped at step {stopped}; continue with --is_continue" in output
 
     process = command(sphere_scene_folder, tmp_path, "--exps_folder", "a", "--is_continue")
@@ -116,5 +116,5 @@ def test_ctrl_c_saves_and_another_process_goes_on_to_the_same_end(sphere_config,
     assert len(runs) == 2
     whole = command(sphere_scene_folder, tmp_path, "--exps_folder", "b")
     assert whole.communicate(timeout=120) and whole.returncode == 0
-    ends = [checkpoint_path(folder, 200) for folder in (runs[1], find_run(tmp_path / "b"))]
+    ends = [checkpoint_path(folder, 120) for folder in (runs[1], find_run(tmp_path / "b"))]
     assert same(comparable(ends[0]), comparable(ends[1]))
