@@ -188,10 +188,8 @@ NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, int64_t cha
   value = join<S, F>(from, from);
   if constexpr (kJacobian) {
     from = static_cast<const S*>(gradients.jacobian) + 3 * channel;
-    for (int axis = 0; axis < 3; ++axis) {
-      first[axis] = Lanes<S, 2 * F>{};
+    for (int axis = 0; axis < 3; ++axis)
       for (int f = 0; f < 2 * F; ++f) first[axis][f] = from[3 * (f % F) + axis];
-    }
   }
 }
 
@@ -206,7 +204,7 @@ void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradi
     const Chunk<S> chunk(static_cast<const S*>(in.positions), start, step(start, in.count, kChunk));
     for_each_block<S, S, F>(in, level, chunk, gradient, [&](const Block<S>& block, int first, int count) {
       for (int i = 0; i < count; ++i) {
-        E grad_value, grad_first[3], edges[4];
+        E grad_value, grad_first[3] = {}, edges[4];
         load_gradients<S, F, kJacobian>(gradients, (start + first + i) * channels + int64_t(l) * F, grad_value,
                                         grad_first);
         edge_gradients<F>(block.weight(0, i), block.weight(1, i), block.weight(2, i), grad_value,
@@ -232,7 +230,7 @@ void position_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gr
     for_each_block<S, T, F>(in, level, chunk, table, [&](const Block<S>& block, int first, int count) {
       for (int i = 0; i < count; ++i) {
         const int64_t point = start + first + i;
-        E edges[4], grad_value, grad_first[3], terms[3];
+        E edges[4], grad_value, grad_first[3] = {}, terms[3];
         load_edges<S, T, F>(table, block, i, edges);
         load_gradients<S, F, kJacobian>(gradients, point * channels + int64_t(l) * F, grad_value, grad_first);
         coordinate_gradient<F>(edges, block.weight(0, i), block.weight(1, i), block.weight(2, i), grad_value,
