@@ -58,12 +58,12 @@ NSR_INLINE void load_edges(const T* table, const uint32_t rows[8], int feature, 
   }
 }
 
-template <class S, int C, bool kJacobian>
-NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, int64_t channel, Lanes<S, 2 * C>& value,
-                               Lanes<S, 2 * C> first[3]) {
+template <class S, int C>
+NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, bool with_jacobian, int64_t channel,
+                               Lanes<S, 2 * C>& value, Lanes<S, 2 * C> first[3]) {
   const S* from = static_cast<const S*>(gradients.features) + channel;
   for (int i = 0; i < 2 * C; ++i) value[i] = from[i % C];
-  if constexpr (kJacobian) {
+  if (with_jacobian) {
     from = static_cast<const S*>(gradients.jacobian) + 3 * channel;
     for (int axis = 0; axis < 3; ++axis)
       for (int i = 0; i < 2 * C; ++i) first[axis][i] = from[3 * (i % C) + axis];
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class S, int F, bool kJacobian, bool kExact>
+template <class S, int F, bool kJacobian>
 __global__ void __launch_bounds__(kThreads)
     table_gradient(const __grid_constant__ HashEncodeInputs in, const HashEncodeGradients gradients, S* gradient,
                    double inverse_quantum, unsigned long long* sums) {
@@ -103,13 +103,13 @@ __global__ void __launch_bounds__(kThreads)
   const Place<S> place = find_place<S>(in, level, point);
   for (int feature = 0; feature < F; feature += C) {
     Lanes<S, 2 * C> grad_value, grad_first[3], edges[4];
-    load_gradients<S, C, kJacobian>(gradients, (point * in.levels + blockIdx.y) * F + feature, grad_value, grad_first);
+    load_gradients<S, C>(gradients, kJacobian, (point * in.levels + blockIdx.y) * F + feature, grad_value, grad_first);
     edge_gradients<C>(place.x, place.y, place.z, grad_value, kJacobian ? grad_first : nullptr, edges);
     for (int corner = 0; corner < 8; ++corner) {
       const int64_t to = (level.offset + place.rows[corner]) * F + feature;
       for (int i = 0; i < C; ++i) {
         const S part = edges[corner & 3][(corner >> 2) * C + i];
-        if constexpr (kExact) {
+        if (sums != nullptr) {
           atomicAdd(sums + to + i, static_cast<unsigned long long>(__double2ll_rn(double(part) * inverse_quantum)));
         } else {
           atomicAdd(gradient + to + i, part);
@@ -126,12 +126,13 @@ __global__ void __launch_bounds__(kThreads)
   if (i < count) gradient[i] += S(double(static_cast<long long>(sums[i])) * quantum);
 }
 
-template <class S, class T, int F, bool kJacobian>
+template <class S, class T, int F>
 __global__ void __launch_bounds__(kThreads)
     position_gradient(const __grid_constant__ HashEncodeInputs in, const HashEncodeGradients gradients, S* gradient) {
   constexpr int C = kTogether<S, F>;
   const int64_t point = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (point >= in.count) return;
+  const bool with_jacobian = gradients.jacobian != nullptr;
   S sum[3] = {};
   for (int l = 0; l < in.levels; ++l) {
     const Level& level = in.level[l];
@@ -140,8 +141,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int feature = 0; feature < F; feature += C) {
       Lanes<S, 2 * C> edges[4], grad_value, grad_first[3], terms[3];
       load_edges<S, T, F, C>(table, place.rows, feature, edges);
-      load_gradients<S, C, kJacobian>(gradients, (point * in.levels + l) * F + feature, grad_value, grad_first);
-      coordinate_gradient<C>(edges, place.x, place.y, place.z, grad_value, kJacobian ? grad_first : nullptr, terms);
+      load_gradients<S, C>(gradients, with_jacobian, (point * in.levels + l) * F + feature, grad_value, grad_first);
+      coordinate_gradient<C>(edges, place.x, place.y, place.z, grad_value, with_jacobian ? grad_first : nullptr, terms);
       for (int axis = 0; axis < 3; ++axis)
         for (int i = 0; i < C; ++i) sum[axis] += terms[axis][i];
     }
@@ -166,36 +167,24 @@ template <class S, int F>
 void start_table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, void* out, double quantum,
                           void* scratch, int64_t rows, void* stream) {
   S* gradient = static_cast<S*>(out);
+  unsigned long long* sums = quantum > 0 ? static_cast<unsigned long long*>(scratch) : nullptr;
+  const double inverse = quantum > 0 ? 1.0 / quantum : 0.0;
   const dim3 grid(blocks_for(in.count), unsigned(in.levels));
-  if (quantum > 0) {
-    unsigned long long* sums = static_cast<unsigned long long*>(scratch);
-    if (gradients.jacobian != nullptr) {
-      NSR_LAUNCH((table_gradient<S, F, true, true>), grid, dim3(kThreads), stream, in, gradients, gradient,
-                 1.0 / quantum, sums);
-    } else {
-      NSR_LAUNCH((table_gradient<S, F, false, true>), grid, dim3(kThreads), stream, in, gradients, gradient,
-                 1.0 / quantum, sums);
-    }
-    NSR_LAUNCH(from_quanta<S>, dim3(blocks_for(rows * F)), dim3(kThreads), stream, sums, quantum, rows * F, gradient);
-  } else if (gradients.jacobian != nullptr) {
-    NSR_LAUNCH((table_gradient<S, F, true, false>), grid, dim3(kThreads), stream, in, gradients, gradient, 0.0,
-               nullptr);
+  if (gradients.jacobian != nullptr) {
+    NSR_LAUNCH((table_gradient<S, F, true>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums);
   } else {
-    NSR_LAUNCH((table_gradient<S, F, false, false>), grid, dim3(kThreads), stream, in, gradients, gradient, 0.0,
-               nullptr);
+    NSR_LAUNCH((table_gradient<S, F, false>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums);
   }
+  if (sums != nullptr)
+    NSR_LAUNCH(from_quanta<S>, dim3(blocks_for(rows * F)), dim3(kThreads), stream, sums, quantum, rows * F, gradient);
 }
 
 template <class S, class T, int F>
 void start_position_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, void* out,
                              void* stream) {
   S* gradient = static_cast<S*>(out);
-  const dim3 grid(blocks_for(in.count));
-  if (gradients.jacobian != nullptr) {
-    NSR_LAUNCH((position_gradient<S, T, F, true>), grid, dim3(kThreads), stream, in, gradients, gradient);
-  } else {
-    NSR_LAUNCH((position_gradient<S, T, F, false>), grid, dim3(kThreads), stream, in, gradients, gradient);
-  }
+  NSR_LAUNCH((position_gradient<S, T, F>), dim3(blocks_for(in.count)), dim3(kThreads), stream, in, gradients,
+             gradient);
 }
 
 // Calls start.run<S, T, F>() for the types and width of the inputs; without points there is nothing to launch.

@@ -73,11 +73,12 @@ def tcnn_available() -> bool:
     return reason is None
 
 
-def runs_native(operator: str, device: torch.device) -> bool:
+def runs_native(operator: str, device: torch.device, limits: str | None = None) -> bool:
     """Whether the compiled body of an operator runs for tensors on a device.
 
     Args:
         operator: its name in ``torch.ops.nsr``.
+        limits: why the compiled body does not serve these arguments, or None where it does.
 
     Raises:
         NsrError: NSR_BACKEND forces a body that is not here.
@@ -87,10 +88,9 @@ def runs_native(operator: str, device: torch.device) -> bool:
         return False
     if choice == "tcnn":
         tcnn_available()
-    resolution = resolve()
-    found = resolution.library is not None and _has_kernel(operator, device.type)
+    found = limits is None and resolve().library is not None and _has_kernel(operator, device.type)
     if choice == "native" and not found:
-        reasons = "; ".join(resolution.steps)
+        reasons = limits or "; ".join(resolve().steps)
         raise NsrError(f"NSR_BACKEND=native, but there is no compiled {operator} for {device.type}: {reasons}")
     return found
 

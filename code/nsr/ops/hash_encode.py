@@ -15,7 +15,7 @@ import torch
 
 from nsr.ops import backend
 from nsr.ops.grid_layout import GridLayout
-from nsr.ops.hash_encode_native import HashEncodeNative
+from nsr.ops.hash_encode_native import HashEncodeNative, native_limits
 from nsr.ops.hash_encode_torch import HashEncodeTorch, hash_encode_reference
 
 __all__ = ["GridLayout", "hash_encode", "hash_encode_reference"]
@@ -44,7 +44,8 @@ def hash_encode(
         NsrError: NSR_BACKEND asks for a body that is not here.
     """
     _check(positions, table, layout)
-    body = HashEncodeNative if backend.runs_native("hash_encode", positions.device) else HashEncodeTorch
+    reason = native_limits(positions, layout)
+    body = HashEncodeNative if backend.runs_native("hash_encode", positions.device, reason) else HashEncodeTorch
     features, derivative = body.apply(positions, table, layout, jacobian)
     return features, derivative if jacobian else None
 

@@ -33,6 +33,17 @@ def native_layout(layout: GridLayout) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(rows, dtype=torch.int64), torch.tensor(layout.scales, dtype=torch.float64)
 
 
+def native_limits(positions: torch.Tensor, layout: GridLayout) -> str | None:
+    """Why the compiled operators do not serve these positions and this layout, or None where they do."""
+    if layout.features not in (1, 2, 4, 8):
+        return f"{layout.features} features per entry are not compiled (1, 2, 4 and 8 are)"
+    if layout.levels > 32:
+        return f"{layout.levels} levels are too many (32 at most)"
+    if positions.dtype not in (torch.float32, torch.float64):
+        return f"{positions.dtype} positions are not compiled (float32 and float64 are)"
+    return None
+
+
 class HashEncodeNative(torch.autograd.Function):
     """The operator with a compiled forward and first backward; see ``nsr.ops.hash_encode``.
 

@@ -161,13 +161,10 @@ def nvcc_command(tools: Toolchain) -> list[str]:
 def link_command(tools: Toolchain, objects: list[str], target: Path) -> list[str]:
     """The command that makes ``target`` of object files."""
     # --no-as-needed keeps libtorch itself, which brings libtorch_cuda, and its stream, where there is one.
-    torch = ["-L", str(tools.torch / "lib"), "-Wl,--no-as-needed", "-ltorch", "-ltorch_cpu"]
-    cuda = []
-    if tools.nvcc:
-        libraries = Path(tools.nvcc).resolve().parents[1]
-        places = [p for p in (libraries / "lib64", libraries / "lib", libraries / "targets/x86_64-linux/lib") if p.is_dir()]
-        cuda = [*(f"-L{place}" for place in places), "-lcudart_static", "-lrt", "-lpthread", "-ldl"]
-    return [tools.compiler, "-shared", "-s", *objects, *torch, *cuda, "-o", str(target)]
+    options = ["-Xlinker", "--no-as-needed", "-Xlinker", "-s", "-L", str(tools.torch / "lib"), "-ltorch", "-ltorch_cpu"]
+    # nvcc adds CUDA's own runtime, statically, and knows where it is.
+    linker = [tools.nvcc, "-ccbin", tools.compiler] if tools.nvcc else [tools.compiler]
+    return [*linker, "-shared", *objects, *options, "-o", str(target)]
 
 
 def build_library(csrc: Path, tools: Toolchain, target: Path) -> None:
