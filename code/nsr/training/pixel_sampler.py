@@ -35,9 +35,18 @@ class PixelSampler:
         scene: its training views alone are read.
         anywhere: share of the pixels drawn uniformly over the images; the others lie in the masks, grown by
             ``margin`` (a fraction of the longer side).
+        tolerance: pixels no farther than this outside a mask are drawn only among those drawn anywhere: an outline is
+            known to about a pixel, and a surface that falls short of it costs more than one that overlaps it.
     """
 
-    def __init__(self, scene: Scene, device: torch.device, anywhere: float = 1.0, margin: float = 0.02):
+    def __init__(
+        self,
+        scene: Scene,
+        device: torch.device,
+        anywhere: float = 1.0,
+        margin: float = 0.02,
+        tolerance: float = 0.0,
+    ):
         self.anywhere = anywhere
         self.views = torch.tensor(scene.train_views, device=device)
         images = [scene.images[view] for view in scene.train_views]
@@ -49,7 +58,7 @@ class PixelSampler:
         self.near = torch.empty(0, dtype=torch.int32, device=device)
         if anywhere < 1:
             parts = [
-                torch.from_numpy(np.flatnonzero(_grow(scene.masks[view].numpy(), margin)).astype(np.int32)) + int(start)
+                torch.from_numpy(np.flatnonzero(_near(scene.masks[view].numpy(), margin, tolerance)).astype(np.int32)) + int(start)
                 for view, start in zip(scene.train_views, self.starts[:-1].tolist())
             ]
             self.near = torch.cat(parts).to(device)
@@ -70,6 +79,9 @@ class PixelSampler:
         return PixelBatch(self.views[index], pixels, rgb, self.mask[flat])
 
 
-def _grow(mask: np.ndarray, margin: float) -> np.ndarray:
-    reach = max(2.0, margin * max(mask.shape))
-    return ndimage.distance_transform_edt(~mask) <= reach if mask.any() else mask
+def _near(mask: np.ndarray, margin: float, tolerance: float) -> np.ndarray:
+    """Pixels of the mask, and those outside that are farther than the tolerance and no farther than the margin."""
+    if not mask.any():
+        return mask
+    outside = ndimage.distance_transform_edt(~mask)
+    return mask | ((outside > tolerance) & (outside <= max(2.0, margin * max(mask.shape))))
