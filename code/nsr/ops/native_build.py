@@ -17,7 +17,7 @@ import platform
 import re
 import shutil
 import subprocess
-import sysconfig
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,21 +87,28 @@ def find_toolchain(cuda: bool, architectures: tuple[str, ...] = CUDA_ARCHITECTUR
 
 
 def find_torch() -> Path:
-    """Torch's package folder, found by path: in an isolated build torch is installed, but cannot be imported.
+    """Torch's package folder, without importing it.
 
     Raises:
         BuildError: there is none, or it is too old.
     """
-    spec = importlib.util.find_spec("torch")
-    folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    folders += [Path(sysconfig.get_path(name)) / "torch" for name in ("platlib", "purelib")]
-    for folder in folders:
+    places = _package_folders("torch")
+    if not places:
+        # An isolated build hides what is installed; a Python that ignores the build's environment sees it.
+        code = "import importlib.util as u; s = u.find_spec('torch'); print(*s.submodule_search_locations if s else ())"
+        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+        places = done.stdout.split("\n")[:1] if done.stdout.strip() else []
+    for folder in map(Path, places):
         if (folder / "include/torch/csrc/stable/library.h").is_file() and (folder / "lib").is_dir():
-            text = (folder / "version.py").read_text()
-            found = re.search(r"__version__ = '(\d+)\.(\d+)", text)
+            found = re.search(r"__version__ = '(\d+)\.(\d+)", (folder / "version.py").read_text())
             if found and tuple(map(int, found.groups())) >= MINIMUM_TORCH:
                 return folder
     raise BuildError(f"there is no torch >= {'.'.join(map(str, MINIMUM_TORCH))} whose headers could be used")
+
+
+def _package_folders(name: str) -> list[str]:
+    spec = importlib.util.find_spec(name)
+    return list(spec.submodule_search_locations or []) if spec else []
 
 
 def find_nvcc() -> str | None:
