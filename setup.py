@@ -1,11 +1,13 @@
 """What pyproject.toml cannot say: packages outside ``code/nsr``, and the compiled operators.
 
 The confs and the operators' sources live beside the code and travel inside the package as ``nsr/confs`` and
-``nsr/csrc``.  The operators are compiled where a compiler and torch are found, with CUDA where nvcc is; torch is looked
-for by path and never imported, so that an isolated build needs nothing but setuptools.  Where something is missing the
+``nsr/csrc``.  The operators are compiled where a compiler and torch are found, with CUDA where torch has it and nvcc is there;
+torch is looked for but never imported, so that an isolated build needs nothing but setuptools.  NSR_CUDA_ARCHITECTURES
+(such as "80 90") builds for CUDA whatever torch is, and for those architectures only.  Where something is missing the
 installation goes on without: the operators are then compiled at their first use, or run as plain PyTorch.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,13 +22,18 @@ from nsr.ops import native_build  # noqa: E402  (needs the path above)
 
 
 def find_tools():
-    """The toolchain, with CUDA if possible, or None; says what is missing."""
-    for cuda in (True, False):
-        try:
-            return native_build.find_toolchain(cuda)
-        except native_build.BuildError as error:
-            print(f"nsr: no operators compiled {'with CUDA' if cuda else 'for the CPU'}: {error}")
-    return None
+    """The toolchain, with CUDA where it is of use, or None; says what is missing."""
+    wanted = os.environ.get("NSR_CUDA_ARCHITECTURES", "").replace(",", " ").split()
+    try:
+        if wanted or native_build.torch_has_cuda(native_build.find_torch()):
+            try:
+                return native_build.find_toolchain(True, tuple(wanted) or native_build.CUDA_ARCHITECTURES)
+            except native_build.BuildError as error:
+                print(f"nsr: operators are compiled without CUDA: {error}")
+        return native_build.find_toolchain(False)
+    except native_build.BuildError as error:
+        print(f"nsr: operators are not compiled now: {error}")
+        return None
 
 
 class BuildOperators(build_ext):

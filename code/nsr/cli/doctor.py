@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -49,6 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     print("devices:")
     for line in _devices() if _version("torch") else ["unknown without torch"]:
         print(f"  {line}")
+    print("operators:")
+    operator_lines, broken = _operators() if _version("torch") else (["unknown without torch"], False)
+    missing += broken
+    for line in operator_lines:
+        print(f"  {line}")
     try:
         conf = str(find_conf(DEFAULT_CONF))
     except NsrError as error:
@@ -65,6 +71,26 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _operators() -> tuple[list[str], bool]:
+    """Which body of the operators runs on each device, why not another, and whether NSR_BACKEND asks in vain."""
+    import torch
+
+    from nsr.ops import backend
+
+    logging.getLogger("nsr").setLevel(logging.ERROR)  # what the search for operators logs is printed below
+    lines, broken = [], False
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        try:
+            body = "compiled" if backend.runs_native("hash_encode", torch.device(device)) else "plain PyTorch"
+        except NsrError as error:
+            body, broken = f"NONE: {error}", True
+        lines.append(f"{device}: {body}")
+    lines += [f"  {step}" for step in backend.resolve().steps]
+    forced = os.environ.get("NSR_BACKEND")
+    lines.append(f"NSR_BACKEND: {forced or 'not set (torch, native or tcnn would force one)'}")
+    return lines, broken
 
 
 def _devices() -> list[str]:

@@ -106,6 +106,11 @@ def find_torch() -> Path:
     raise BuildError(f"there is no torch >= {'.'.join(map(str, MINIMUM_TORCH))} whose headers could be used")
 
 
+def torch_has_cuda(torch: Path) -> bool:
+    """Whether the torch in a package folder was built with CUDA."""
+    return re.search(r"^cuda.*= '", (torch / "version.py").read_text(), re.MULTILINE) is not None
+
+
 def _package_folders(name: str) -> list[str]:
     spec = importlib.util.find_spec(name)
     return list(spec.submodule_search_locations or []) if spec else []
