@@ -88,7 +88,9 @@ class Trainer:
             self.renderer = start_renderer(config, self.hull, device)
         self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
         self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
-        self.sampler = PixelSampler(scene, device, config.train.pixels_anywhere)
+        self.sampler = PixelSampler(
+            scene, device, config.train.pixels_anywhere, tolerance=config.train.mask_tolerance
+        )
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
@@ -222,8 +224,10 @@ class Trainer:
         near = self.hull_points[chosen] + 0.05 * torch.randn(half, 3, device=self.device)
         points = torch.cat([uniform[half:], near.clamp(-1, 1)])
         value = self.hull.value(points)
-        # A tenth is taken off for rays away from the optical axis, along which a pixel spans less.
-        return points, torch.where(value > 0, 0.9 * value, torch.full_like(value, -math.inf))
+        # A tenth is taken off for rays away from the optical axis, along which a pixel spans less, and half a cell for
+        # the interpolation, which overstates the distance beside convex outlines.
+        proven = 0.9 * value - 1 / self.hull.resolution
+        return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
 
     def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
         bad = [name for name, value in values.items() if name != "psnr" and not torch.isfinite(value).all()]
