@@ -1,0 +1,25 @@
+// What the torch glue and the compiled bodies of the table's optimiser agree on.
+#pragma once
+
+#include <cstdint>
+
+namespace nsr {
+
+struct TableAdamStep {
+  void *table, *first_moment, *second_moment;  // [count] each, all float or all double
+  const void* gradient;
+  int64_t count;
+  bool is_double;
+  double rate;             // learning rate over the first moment's bias correction
+  double beta1, beta2;
+  double inverse_correction;  // 1 / sqrt of the second moment's bias correction
+  double epsilon;
+};
+
+struct TableAdamCpu {
+  void (*step)(const TableAdamStep&, int64_t begin, int64_t end);
+};
+
+int launch_table_adam(const TableAdamStep&, void* stream);  // a cudaError_t
+
+}  // namespace nsr
