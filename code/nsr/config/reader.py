@@ -19,6 +19,7 @@ from typing import Any
 
 from nsr.atomic import whole_file
 from nsr.config.legacy import upgrade_legacy
+from nsr.config.ranges import check_ranges
 from nsr.config.schema import Config, EncodingConfig
 from nsr.errors import ConfigError
 
@@ -40,14 +41,16 @@ def load_config(path: str | Path, overrides: dict[str, Any] | list[str] | None =
 
     Raises:
         ConfigError: no such file, not HOCON, an included file that is missing, an unknown key (the nearest valid one
-            is named) or a value of the wrong type.
+            is named), or a value of the wrong type or out of its range.
     """
     path = Path(path)
     tree = upgrade_legacy(_parse_file(path), str(path))
     config = _fill(Config, tree, _Place(str(path)))
+    check_ranges(config, str(path))
     if overrides:
         pairs = overrides if isinstance(overrides, dict) else parse_assignments(overrides)
         config = _override(config, pairs)
+        check_ranges(config, COMMAND_LINE)
     return config
 
 
