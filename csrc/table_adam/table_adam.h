@@ -10,27 +10,24 @@ NSR_NAMESPACE_BEGIN
 
 template <class S>
 struct AdamConstants {
-  S rate, beta1, rest1, beta2, rest2, inverse_correction, epsilon;
+  S rate, rest1, rest2, inverse_correction, epsilon;
 
   NSR_INLINE explicit AdamConstants(const TableAdamStep& step)
       : rate(S(step.rate)),
-        beta1(S(step.beta1)),
         rest1(S(1 - step.beta1)),
-        beta2(S(step.beta2)),
         rest2(S(1 - step.beta2)),
         inverse_correction(S(step.inverse_correction)),
         epsilon(S(step.epsilon)) {}
 };
 
+// Changes are chosen, not stores: a store under a mask is slow on many processors.
 template <class S>
 NSR_INLINE void adam_update(const AdamConstants<S>& c, S gradient, S& value, S& first, S& second) {
-  const S new_first = c.beta1 * first + c.rest1 * gradient;
-  const S new_second = c.beta2 * second + c.rest2 * gradient * gradient;
-  const S new_value = value - c.rate * new_first / (std::sqrt(new_second) * c.inverse_correction + c.epsilon);
   const bool moves = gradient != S(0);
-  value = moves ? new_value : value;
-  first = moves ? new_first : first;
-  second = moves ? new_second : second;
+  first += (moves ? c.rest1 : S(0)) * (gradient - first);
+  second += (moves ? c.rest2 : S(0)) * (gradient * gradient - second);
+  const S change = c.rate * first / (std::sqrt(second) * c.inverse_correction + c.epsilon);
+  value -= moves ? change : S(0);
 }
 
 NSR_NAMESPACE_END

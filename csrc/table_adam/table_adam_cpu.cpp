@@ -4,23 +4,33 @@
 NSR_NAMESPACE_BEGIN
 namespace {
 
-constexpr int64_t kBlock = 16;
+constexpr int kBlock = 64;
+
+template <class S>
+bool has_gradient(const S* gradient) {
+  int any = 0;
+  for (int i = 0; i < kBlock; ++i) any |= gradient[i] != S(0);
+  return any != 0;
+}
+
+// Not inlined: within the caller g++ forgets that the arrays do not overlap, and computes number by number.
+template <class S, int kCount>
+__attribute__((noinline)) void update(const AdamConstants<S>& constants, const S* __restrict gradient,
+                                      S* __restrict table, S* __restrict first, S* __restrict second) {
+  const AdamConstants<S> c = constants;
+  for (int i = 0; i < kCount; ++i) adam_update(c, gradient[i], table[i], first[i], second[i]);
+}
 
 template <class S>
 void step(const TableAdamStep& in, int64_t begin, int64_t end) {
   const AdamConstants<S> constants(in);
-  const S* __restrict gradient = static_cast<const S*>(in.gradient);
-  S* __restrict table = static_cast<S*>(in.table);
-  S* __restrict first = static_cast<S*>(in.first_moment);
-  S* __restrict second = static_cast<S*>(in.second_moment);
+  const S* gradient = static_cast<const S*>(in.gradient);
+  S *table = static_cast<S*>(in.table), *first = static_cast<S*>(in.first_moment),
+    *second = static_cast<S*>(in.second_moment);
   int64_t i = begin;
-  for (; i + kBlock <= end; i += kBlock) {
-    bool any = false;
-    for (int64_t j = i; j < i + kBlock; ++j) any |= gradient[j] != S(0);
-    if (!any) continue;
-    for (int64_t j = i; j < i + kBlock; ++j) adam_update(constants, gradient[j], table[j], first[j], second[j]);
-  }
-  for (; i < end; ++i) adam_update(constants, gradient[i], table[i], first[i], second[i]);
+  for (; i + kBlock <= end; i += kBlock)
+    if (has_gradient(gradient + i)) update<S, kBlock>(constants, gradient + i, table + i, first + i, second + i);
+  for (; i < end; ++i) update<S, 1>(constants, gradient + i, table + i, first + i, second + i);
 }
 
 void run_step(const TableAdamStep& in, int64_t begin, int64_t end) {
