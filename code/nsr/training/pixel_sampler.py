@@ -35,8 +35,8 @@ class PixelSampler:
         scene: its training views alone are read.
         anywhere: share of the pixels drawn uniformly over the images; the others lie in the masks, grown by
             ``margin`` (a fraction of the longer side).
-        tolerance: pixels no farther than this outside a mask are drawn only among those drawn anywhere: an outline is
-            known to about a pixel, and a surface that falls short of it costs more than one that overlaps it.
+        tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are drawn only among those
+            drawn anywhere: an outline is known to a pixel or two, and less well where it was drawn by hand.
     """
 
     def __init__(
@@ -83,5 +83,5 @@ def _near(mask: np.ndarray, margin: float, tolerance: float) -> np.ndarray:
     """Pixels of the mask, and those outside that are farther than the tolerance and no farther than the margin."""
     if not mask.any():
         return mask
-    outside = ndimage.distance_transform_edt(~mask)
-    return mask | ((outside > tolerance) & (outside <= max(2.0, margin * max(mask.shape))))
+    outside, longer = ndimage.distance_transform_edt(~mask), max(mask.shape)
+    return mask | ((outside > tolerance * longer) & (outside <= max(2.0, margin * longer)))
