@@ -1,5 +1,6 @@
 // The hash grid as torch operators.  Shapes are checked in Python (nsr/ops/hash_encode.py), once for all bodies; what
 // is checked here is what memory safety needs.
+#include "../common/large_pages.h"
 #include "../common/torch_glue.h"
 #include "hash_encode_launch.h"
 
@@ -112,6 +113,7 @@ Tensor table_gradient_cpu(const Tensor& positions, const Tensor& table, const Te
   const HashEncodeGradients gradients = make_gradients(in, positions, grad_features, grad_jacobian);
   Tensor gradient = torch::stable::new_empty(positions, {table.size(0), table.size(1)});
   void* to = gradient.mutable_data_ptr();
+  prefer_large_pages(to, size_t(gradient.numel()) * gradient.element_size());
   // Each level is one thread's, whichever comes first to it: sums are in the order of the points.
   std::atomic<int32_t> taken{0};
   const int64_t workers = std::min<int64_t>(in.levels, torch::stable::get_num_threads());
