@@ -7,6 +7,7 @@ import pytest
 
 from nsr.cli.main import exp_runner, main
 from nsr.config.reader import load_config
+from nsr.errors import ConfigError
 from nsr.training.run_folder import checkpoint_path, create_run_folder
 
 
@@ -15,12 +16,18 @@ def trained(monkeypatch, tmp_path, sphere_scene_folder):
     """Call ``nsr train SCENE ...`` (or the script); gives exit code and the trainer's arguments, None if not called."""
     calls = []
 
-    def train(config, scene, run_folder, device, resume=None):
-        calls.append(types.SimpleNamespace(config=config, scene=scene, run=run_folder, device=device, resume=resume))
-        checkpoint_path(run_folder).write_bytes(b"")
-        return checkpoint_path(run_folder)
+    class Trainer:
+        def __init__(self, config, scene, device, resume):
+            if config.train.expname == "impossible":
+                raise ConfigError("no such trainer can be built")
+            self.given = {"config": config, "scene": scene, "device": device, "resume": resume}
 
-    monkeypatch.setitem(sys.modules, "nsr.training.trainer", types.SimpleNamespace(train=train))
+        def run(self, run_folder):
+            calls.append(types.SimpleNamespace(**self.given, run=run_folder))
+            checkpoint_path(run_folder).write_bytes(b"")
+            return checkpoint_path(run_folder)
+
+    monkeypatch.setitem(sys.modules, "nsr.training.trainer", types.SimpleNamespace(Trainer=Trainer))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.conf").write_text("train { expname = own, steps = 100, num_pixels = 64, minutes = 3 }")
 
@@ -115,4 +122,11 @@ def test_a_scene_with_errors_is_refused_before_anything_is_written(trained, sphe
     code, call = trained()
     assert (code, call) == (2, None)
     assert "8 images but 7 masks" in capsys.readouterr().err
+    assert not (tmp_path / "exps").exists()
+
+
+def test_a_conf_that_cannot_be_built_leaves_nothing_behind(trained, tmp_path, capsys):
+    code, call = trained("--set", "train.expname=impossible")
+    assert (code, call) == (2, None)
+    assert "no such trainer can be built" in capsys.readouterr().err
     assert not (tmp_path / "exps").exists()

@@ -112,18 +112,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(config: Config, scene: Scene, device: torch.device, arguments: argparse.Namespace) -> int:
-    from nsr.training.trainer import train
+    from nsr.training.trainer import Trainer
 
     _set_length(config, arguments, len(scene.train_views))
     experiment = output_folder(arguments.exps_folder) / experiment_name(config, scene.name)
     resume = _find_resume(experiment, arguments)
     if resume is not None:
         _warn_of_differences(config, resume)
+    trainer = Trainer(config, scene, device, resume)  # what cannot be built leaves no run folder behind
     run_folder = create_run_folder(experiment)
     dump_config(config, run_folder / RUN_CONF)
     logger.info("%s: %d views, %d of them held out; writing to %s",
                 scene.name, len(scene), len(scene.heldout_views), run_folder)
-    checkpoint = train(config, scene, run_folder, device, resume=resume)
+    checkpoint = trainer.run(run_folder)
     print(f"checkpoint: {checkpoint}")
     if arguments.validation_slope_print:
         from nsr.training.loss_curve import write_loss_curve
