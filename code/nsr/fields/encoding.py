@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import inspect
 
 import torch
 
@@ -41,7 +41,7 @@ class Encoding(torch.nn.Module):
         return []
 
 
-_REGISTRY: dict[str, Callable[..., Encoding]] = {}
+_REGISTRY: dict[str, type[Encoding]] = {}
 
 
 def register_encoding(name: str):
@@ -62,17 +62,38 @@ def make_encoding(config: EncodingConfig, input_dim: int = 3) -> Encoding:
     """Build the encoding that a conf names.
 
     Raises:
-        ConfigError: no encoding of this name (the message lists them), or an option that it does not have.
+        ConfigError: no encoding of this name, or an option that it does not have (the message names the nearest and
+            lists all), or an impossible value of one.
     """
     if config.name not in _REGISTRY:
         near = difflib.get_close_matches(config.name, _REGISTRY, n=1, cutoff=0.0)[0]
         raise ConfigError(
             f"unknown encoding {config.name!r}; did you mean {near!r}? Known are: {', '.join(encoding_names())}"
         )
+    encoding = _REGISTRY[config.name]
+    known = _option_names(encoding)
+    for option in config.options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]}? It has: " if near else "it has: "
+            raise ConfigError(f"encoding {config.name}: unknown option {option}; {hint}{', '.join(known)}")
     try:
-        return _REGISTRY[config.name](input_dim=input_dim, **config.options)
+        return encoding(input_dim=input_dim, **config.options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"encoding {config.name}: {error}") from error
+
+
+def _option_names(encoding: type[Encoding]) -> list[str]:
+    """What a conf may give to an encoding; one that hands ``**options`` on has its base's options too."""
+    names: list[str] = []
+    for cls in encoding.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        names += [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in names]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in names if name != "input_dim"]
 
 
 def opening_weights(progress: float, levels: int) -> torch.Tensor:
