@@ -46,6 +46,10 @@ def test_what_is_missing_is_named(tmp_path):
         find_run(tmp_path / "e", "2023_01_01_00_00_00")
     with pytest.raises(CheckpointError, match="stopped before its first"):
         find_run(tmp_path / "e", "2024_01_01_00_00_00")
+    run = run_with(tmp_path / "f", "2024_01_01_00_00_00", 5)
+    assert find_run(run, run.name) == run
+    with pytest.raises(CheckpointError, match="is a run itself; name its experiment to choose the run 2023"):
+        find_run(run, "2023_01_01_00_00_00")
     with pytest.raises(CheckpointError, match="no such run folder"):
         find_run(tmp_path / "none")
 

@@ -55,7 +55,7 @@ def find_run(folder: str | Path, timestamp: str = LATEST) -> Path:
     """A run folder with checkpoints.
 
     Args:
-        folder: an experiment, a folder of experiments, or a run itself (then ``timestamp`` must be ``latest``).
+        folder: an experiment, a folder of experiments, or a run itself (then ``timestamp`` must be ``latest``, or its own).
         timestamp: a run's name, or ``latest``: the newest run that has a checkpoint.  A run that stopped before its
             first checkpoint is passed over, so that continuing after two crashes still finds what there is.
 
@@ -66,6 +66,8 @@ def find_run(folder: str | Path, timestamp: str = LATEST) -> Path:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: there is no such run folder; train first, or check the experiment's name")
     if (folder / CHECKPOINT_FOLDER).is_dir():
+        if timestamp not in (LATEST, folder.name):
+            raise CheckpointError(f"{folder}: is a run itself; name its experiment to choose the run {timestamp}")
         _need_checkpoints(folder)
         return folder
     runs = list_runs(folder) or [run for experiment in folder.iterdir() for run in list_runs(experiment)]
