@@ -10,12 +10,12 @@ import platform
 import sys
 
 import nsr
-from nsr.cli.locations import project_root
-from nsr.cli.train import DEFAULT_CONF, find_conf
+from nsr.cli.locations import find_conf, project_root
+from nsr.cli.train import DEFAULT_CONF
 from nsr.errors import NsrError
 
 _REQUIRED = (
-    "torch", "numpy", "scipy", "scikit-image", "trimesh", "imageio", "opencv-python-headless", "pyhocon", "plotly",
+    "torch", "numpy", "scipy", "scikit-image", "pillow", "trimesh", "opencv-python-headless", "pyhocon", "plotly",
     "tqdm", "tensorboard",
 )
 _OPTIONAL = {
