@@ -26,6 +26,14 @@ def test_new_runs_never_share_a_folder(tmp_path):
         assert sorted(path.name for path in run.iterdir()) == ["checkpoints", "logs", "plots"]
 
 
+def test_a_place_that_takes_no_run_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="file.e: no run can be written there: Not a directory"):
+        create_run_folder(tmp_path / "file" / "e")
+    with pytest.raises(CheckpointError, match="file: no run can be written there: File exists"):
+        create_run_folder(tmp_path / "file")
+
+
 def test_latest_is_the_newest_run_that_has_a_checkpoint(tmp_path):
     experiment = tmp_path / "exps" / "idr_65"
     old = run_with(experiment, "2024_01_01_00_00_00", 10, "latest")

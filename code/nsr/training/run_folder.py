@@ -24,17 +24,25 @@ _TIMESTAMP = re.compile(r"\d{4}(_\d{2}){5}")
 
 
 def create_run_folder(experiment: str | Path) -> Path:
-    """Make a new timestamped run folder with its sub-folders; two starts within a second get different ones."""
+    """Make a new timestamped run folder with its sub-folders; two starts within a second get different ones.
+
+    Raises:
+        CheckpointError: it cannot be made there.
+    """
     moment = datetime.datetime.now()
-    while True:
-        run = Path(experiment) / moment.strftime(_TIMESTAMP_FORMAT)
-        try:
-            run.mkdir(parents=True)
-            break
-        except FileExistsError:
-            moment += datetime.timedelta(seconds=1)
-    for name in (CHECKPOINT_FOLDER, PLOT_FOLDER, LOG_FOLDER):
-        (run / name).mkdir()
+    try:
+        Path(experiment).mkdir(parents=True, exist_ok=True)
+        while True:
+            run = Path(experiment) / moment.strftime(_TIMESTAMP_FORMAT)
+            try:
+                run.mkdir()
+                break
+            except FileExistsError:
+                moment += datetime.timedelta(seconds=1)
+        for name in (CHECKPOINT_FOLDER, PLOT_FOLDER, LOG_FOLDER):
+            (run / name).mkdir()
+    except OSError as error:
+        raise CheckpointError(f"{experiment}: no run can be written there: {error.strerror or error}") from error
     return run
 
 
