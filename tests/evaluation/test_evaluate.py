@@ -88,6 +88,22 @@ def test_without_held_out_views_ground_truth_or_renders(sphere_run, sphere_scene
     assert (tmp_path / "b" / "report.html").exists()
 
 
+def test_a_scene_of_other_views_than_the_run_is_refused(sphere_run, sphere_scene, tmp_path):
+    sphere_run.cameras = sphere_run.cameras.select([0, 1, 2])
+    with pytest.raises(NsrError, match="has 8 views, but the run was trained on a scene of 3"):
+        evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_mesh_ends_at_the_bounding_sphere_of_the_run(sphere_run, sphere_scene, tmp_path):
+    sphere_run.renderer.sdf.radius, sphere_run.renderer.tracer.config.object_bounding_sphere = 2.0, 1.2
+    sphere_scene.ground_truth_mesh = None
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False)
+    mesh = trimesh.load(tmp_path / metrics["files"]["ply"], process=False)
+    distances = np.linalg.norm(sphere_scene.to_normalised(mesh.vertices), axis=1)
+    assert distances == pytest.approx(1.2, abs=0.02)
+
+
 def test_a_perfect_view_is_null_in_json_not_infinity(sphere_run, sphere_scene, tmp_path, monkeypatch):
     sphere_scene.ground_truth_mesh = None
     monkeypatch.setattr("nsr.evaluation.views.masked_psnr", lambda *_: float("inf"))

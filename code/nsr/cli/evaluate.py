@@ -10,6 +10,7 @@ from nsr.cli.arguments import add_device, add_run_choice, positive_int
 from nsr.cli.locations import find_conf, output_folder
 from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
+from nsr.errors import SceneError
 from nsr.training.run_folder import find_checkpoint, find_run
 
 CAMERAS_FILE = "cameras.csv"
@@ -111,6 +112,8 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> 
     dataset = run.config.dataset
     if arguments.data_dir is not None:
         dataset = dataclasses.replace(dataset, data_dir=arguments.data_dir)
+    elif not Path(dataset.data_dir).is_dir():
+        raise SceneError(f"{dataset.data_dir}: the run's scene is not there any more; say where it is with --data_dir")
     scene = scene_from_config(dataset)
     metrics = evaluate_run(
         run,

@@ -62,8 +62,14 @@ def evaluate_run(
         training, ``step`` and ``files``.
 
     Raises:
-        NsrError: the folder cannot be written, the field has no surface, or the ground truth cannot be read.
+        NsrError: the scene has not as many views as the run, the folder cannot be written, the field has no surface,
+            or the ground truth cannot be read.
     """
+    if len(scene) != len(run.cameras):
+        raise NsrError(
+            f"{scene.folder}: has {len(scene)} views, but the run was trained on a scene of {len(run.cameras)}; "
+            "evaluate it on the scene that it was trained on"
+        )
     started = time.perf_counter()
     folder = Path(output_folder)
     with _writing_to(folder):
@@ -86,8 +92,9 @@ def _measure(
     truth = read_ground_truth(scene)
     device = run.cameras.poses.device
     sdf, radiance = run.renderer.sdf, run.renderer.radiance
+    radius = run.renderer.tracer.config.object_bounding_sphere
 
-    mesh = extract_mesh(run.renderer.value, resolution, uniform_grid=uniform_grid, device=device)
+    mesh = extract_mesh(run.renderer.value, resolution, radius, uniform_grid=uniform_grid, device=device)
     colours = vertex_colours(mesh, sdf, radiance, device=device)
     stem = folder / f"surface_world_coordinates_{run.step}"
     files = {
