@@ -87,7 +87,7 @@ def test_help_of_every_command(nsr, command):
     assert out.startswith(f"usage: {' '.join(['nsr', *command])}")
 
 
-def test_interruption_full_disk_and_defects():
+def test_interruption_full_disk_and_defects(capsys):
     def raising(error):
         def command():
             raise error
@@ -96,6 +96,9 @@ def test_interruption_full_disk_and_defects():
 
     assert cli.run(lambda: 0) == 0
     assert cli.run(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "nsr: interrupted\n"
+    assert cli.run(raising(KeyboardInterrupt("stopped at step 3"))) == 130
+    assert capsys.readouterr().err == "nsr: stopped at step 3\n"
     assert cli.run(raising(OSError(errno.ENOSPC, "No space left on device", "exps/a.pt"))) == 2
     with pytest.raises(ZeroDivisionError):
         cli.run(raising(ZeroDivisionError()))

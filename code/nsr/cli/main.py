@@ -74,7 +74,7 @@ def run(command: Callable[[], int]) -> int:
     except NsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt as stop:
-        print(f"nsr: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"nsr: {str(stop) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever reads the output has seen enough, as in "nsr doctor | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
