@@ -154,7 +154,7 @@ def test_more_cameras_than_views_is_a_warning(sphere_scene_folder):
     for kind in ("image", "mask"):
         (sphere_scene_folder / kind / "007.png").unlink()
     report = check_scene(sphere_scene_folder)
-    assert report.ok and len(report.warnings) == 1 and "1 more cameras than the 7 views" in report.warnings[0]
+    assert report.ok and len(report.warnings) == 1 and "8 cameras but 7 views" in report.warnings[0]
 
 
 @pytest.mark.parametrize(

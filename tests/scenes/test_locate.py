@@ -57,6 +57,12 @@ def test_the_error_lists_places_and_scans(project):
         resolve_scene_folder("DTU")
 
 
+def test_a_file_is_no_scene(project):
+    (project / "mug").write_text("")
+    with pytest.raises(SceneError, match="mug is a file; a scene is a folder"):
+        resolve_scene_folder("mug")
+
+
 def test_a_conf_names_a_scene(project):
     scene = scene_from_config(DatasetConfig(data_dir="DTU", scan_id=65, img_res=[24, 32], heldout_every=0))
     assert len(scene.train_views) == 8 and scene.masks[0].shape == (24, 32)

@@ -68,12 +68,11 @@ class CameraFile:
 
     def surplus(self, count: int) -> str | None:
         """A warning when there are more cameras than the ``count`` views, else None."""
-        cameras = sum(view >= count for view in self.world_mats)
-        if not cameras:
+        if not any(view >= count for view in self.world_mats):
             return None
         return (
-            f"{self.path}: {cameras} more cameras than the {count} views; images and cameras are paired by sorted "
-            "order, so check that no image was taken away from the middle"
+            f"{self.path}: {len(self.world_mats)} cameras but {count} view{'s' * (count != 1)}; images and cameras are "
+            "paired by sorted order, so check that no image was taken away from the middle"
         )
 
     def decompose(self, view: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,8 @@ OVEREXPOSED_EXCESS = 0.2  # of the mask's pixels, above the median view
 def judge_views(views: list[ViewFacts], count: int) -> Iterator[Judgement]:
     """All judgements on the ``views`` that could be read of a scene that has ``count``."""
     if count and count < FEWEST_VIEWS:
-        yield "error", f"{count} views are too few: a surface needs at least {FEWEST_VIEWS}, better 20 from all sides"
+        number = f"{count} views are" if count > 1 else "1 view is"
+        yield "error", f"{number} too few: a surface needs at least {FEWEST_VIEWS}, better 20 from all sides"
     elif count and count < FEW_VIEWS:
         yield "warning", f"{count} views are few: expect a rough surface; 20 from all sides are a good number"
     for judge in (_empty_masks, _full_masks, _inverted_masks):

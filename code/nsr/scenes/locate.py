@@ -54,6 +54,8 @@ def resolve_scene_folder(data_dir: str | Path, scan_id: int = -1) -> Path:
         raise SceneError(f"{existing[0]} is a folder of scans, not a scene: name one by its scan_id{there}")
     if existing:
         return existing[0]
+    if files := [folder for folder in folders if folder.is_file()]:
+        raise SceneError(f"{files[0]} is a file; a scene is a folder that holds image/, mask/ and cameras.npz")
     if not there:
         there = f"; give a path that exists or set {DATA_VARIABLE} to the folder that holds it"
     raise SceneError(f"no scene {folders[0].name}: looked in {', '.join(map(str, folders))}{there}")
