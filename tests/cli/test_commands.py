@@ -143,6 +143,12 @@ def test_scene_make_offers_every_field_of_the_spec():
     assert offered <= fields
 
 
+def test_scene_make_names_every_shape():
+    from nsr.scenes.synthetic.shapes import SHAPES
+
+    assert SPEC_FLAGS["shape"][1] == f"{', '.join(SHAPES)}, or a triangle mesh file"
+
+
 def test_idr_flags_are_all_accepted():
     training = train.script_parser().parse_args(
         "--batch_size 2 --nepoch 10 --conf a.conf --expname _x --gpu 0 --is_continue --timestamp 2020 --checkpoint 5 "

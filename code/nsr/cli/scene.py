@@ -21,7 +21,7 @@ examples:
 
 # The fields of a SyntheticSpec, each a flag of its own: type, what it is.  What is not given keeps the spec's default.
 SPEC_FLAGS = {
-    "shape": (str, "an analytic shape's name, or a triangle mesh file"),
+    "shape": (str, "carved_stone, bowl, torus, figure, pierced_box, rough_sphere, sphere, or a triangle mesh file"),
     "mesh_up": (str, "axis of a mesh file that points up: x, y or z"),
     "views": (positive_int, "number of views"),
     "height": (positive_int, "image height in pixels"),
