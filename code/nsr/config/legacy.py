@@ -8,6 +8,7 @@ silently but the class names and numbers that follow from the rest.
 from __future__ import annotations
 
 import copy
+import difflib
 from typing import Any
 
 from nsr.errors import ConfigError
@@ -136,8 +137,9 @@ def _point_encoding(grid: dict, levels: Any, source: str) -> dict:
     bound = grid.pop("bound", 1.0)
     options = {ours: grid.pop(theirs) for theirs, ours in _HASH_OPTIONS.items() if theirs in grid}
     if grid:
-        raise ConfigError(f"{place}.{next(iter(grid))}: unknown key; valid here: embed_type, bound, "
-                          f"{', '.join(_HASH_OPTIONS)}")
+        key, known = next(iter(grid)), ["embed_type", "bound", *_HASH_OPTIONS]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+        raise ConfigError(f"{place}.{key}: unknown key; did you mean {near}? Valid here: {', '.join(known)}")
     if name in _FILTER_BANKS and bound != 1:
         options["bound"] = bound  # the other encodings never read it
     return {"name": name, **_options(name, levels, options)}
@@ -156,5 +158,8 @@ def _options(name: str, count: Any, grid: dict) -> dict:
 
 def _encoding_name(embed_type: Any, place: str) -> str:
     if embed_type not in _ENCODINGS:
-        raise ConfigError(f"{place} = {embed_type}: unknown encoding; known: {', '.join(_ENCODINGS)}")
+        near = difflib.get_close_matches(str(embed_type), _ENCODINGS, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            f"{place} = {embed_type}: unknown encoding; did you mean {near}? Known are: {', '.join(_ENCODINGS)}"
+        )
     return _ENCODINGS[embed_type]
