@@ -69,6 +69,7 @@ def test_errors_are_one_line_and_exit_code_2(nsr, tmp_path, monkeypatch, argumen
         ["train", "--minutes", "inf"],
         ["train", "--steps", "5", "--minutes", "2"],
         ["train", "--nepoch", "2.5"],
+        ["scene", "perturb", "here", "--translation", "nan"],
         ["scene"],
         ["brew"],
         [],

@@ -29,6 +29,8 @@ def test_a_scene_never_grows_and_a_failure_leaves_nothing(sphere_scene_folder, t
         downscale_scene(sphere_scene_folder, tmp_path / "new", size=(50, 64))
     with pytest.raises(SceneError, match="0.5 would enlarge"):
         downscale_scene(sphere_scene_folder, tmp_path / "new", factor=0.5)
+    with pytest.raises(SceneError, match="cameras.npz is a file or not empty"):
+        downscale_scene(sphere_scene_folder, sphere_scene_folder / "cameras.npz", factor=2)
     (sphere_scene_folder / "image" / "007.png").write_bytes(b"broken")
     with pytest.raises(SceneError, match="007.png"):
         downscale_scene(sphere_scene_folder, tmp_path / "new", factor=2)

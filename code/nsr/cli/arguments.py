@@ -26,6 +26,16 @@ def positive_number(text: str) -> float:
 positive_number.__name__ = "number"
 
 
+def number_from_zero(text: str) -> float:
+    value = float(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number from zero on")
+    return value
+
+
+number_from_zero.__name__ = "number"
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",

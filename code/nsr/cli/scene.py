@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from nsr.cli.arguments import positive_int, positive_number
+from nsr.cli.arguments import number_from_zero, positive_int, positive_number
 from nsr.cli.locations import output_folder
 
 _EXAMPLES = """\
@@ -121,9 +121,9 @@ def _add_perturb(tools: argparse._SubParsersAction) -> None:
         "cam_file, or --train_cameras).",
     )
     perturb.add_argument("folder")
-    perturb.add_argument("--degrees", type=positive_number, default=1.0, help="rotation (default: 1)")
+    perturb.add_argument("--degrees", type=number_from_zero, default=1.0, help="rotation (default: 1)")
     perturb.add_argument(
-        "--translation", type=float, default=0.01, help="shift as a fraction of the distance (default: 0.01)"
+        "--translation", type=number_from_zero, default=0.01, help="shift as a fraction of the distance (default: 0.01)"
     )
     perturb.add_argument("--seed", type=int, default=0)
     perturb.add_argument("--name", help="of the file (default: cameras_linear_init.npz)")
@@ -152,7 +152,7 @@ def _add_mask(tools: argparse._SubParsersAction) -> None:
     mask.add_argument("--images", help="read this folder of pictures instead")
     mask.add_argument("--masks", help="write to this folder instead")
     mask.add_argument(
-        "--threshold", type=float, help="the object is brighter than this, 0 to 1 (default: chosen for each picture)"
+        "--threshold", type=number_from_zero, help="the object is brighter than this, 0 to 1 (default: chosen for each picture)"
     )
     mask.add_argument("--invert", action="store_true", help="the object is the darker part")
     mask.add_argument("--keep_all_parts", action="store_true", help="not the largest connected part only")

@@ -43,8 +43,8 @@ def downscale_scene(
     if factor is not None and factor < 1:
         raise SceneError(f"a factor of {factor:g} would enlarge the scene; it must be at least 1")
     source, target = Path(source), Path(target)
-    if target.exists() and any(target.iterdir()):
-        raise SceneError(f"{target} is not empty; write the smaller scene to a new folder")
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise SceneError(f"{target} is a file or not empty; write the smaller scene to a new folder")
     files = list_views(source)
     old_sizes = [picture_size(pair.image) for pair in files]
     new_sizes = [tuple(size) if size else (round(old[0] / factor), round(old[1] / factor)) for old in old_sizes]

@@ -78,7 +78,8 @@ def make_masks(
                 if mask.all() or not mask.any():
                     raise SceneError(
                         f"{path}: the mask would be {'full' if mask.any() else 'empty'}; its grey values go from "
-                        f"{grey.min() / 255:.2f} to {grey.max() / 255:.2f}, so choose another threshold"
+                        f"{grey.min() / 255:.2f} to {grey.max() / 255:.2f}, so choose another threshold, or "
+                        "invert, where the object is the darker part"
                     )
                 names.append(f"{path.stem}.png")
                 write_picture(partial / names[-1], mask)
