@@ -9,6 +9,10 @@ EXIT_INTERRUPTED=130  # Ctrl-C
 run_failsafe() {
   local max_tries=$1 wait=${FAILSAFE_WAIT:-5} try status
   shift
+  if [[ ! $wait =~ ^[0-9]+$ ]]; then
+    echo "failsafe: FAILSAFE_WAIT is $wait: give whole seconds" >&2
+    return "$EXIT_USER_ERROR"
+  fi
   for ((try = 1; ; try++)); do
     local extra=()
     if ((try > 1)) && declare -F retry_arguments > /dev/null; then
