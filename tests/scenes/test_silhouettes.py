@@ -79,3 +79,12 @@ def test_views_of_different_sizes_keep_their_own():
     points = torch.tensor([[0.1, 0.2, 0.0], [0.5, -0.4, 0.3], [-0.7, 0.1, -0.2]])
     a, b = silhouettes.distance(0, points)[0], silhouettes.distance(1, points)[0]
     torch.testing.assert_close(a, b, atol=0.06, rtol=0)
+
+
+def test_distances_are_computed_on_the_device_of_the_cameras(sphere_scene):
+    """The meta device has shapes and no numbers, and refuses tensors of any other device, as a GPU does."""
+    cameras = sphere_scene.cameras.to("meta")
+    silhouettes = Silhouettes(sphere_scene.masks, cameras)
+    distance, inside = silhouettes.distance(0, torch.zeros(5, 3, device="meta"))
+    assert (distance.device.type, distance.shape) == ("meta", (5,))
+    assert (inside.device.type, inside.shape) == ("meta", (5,))

@@ -19,7 +19,7 @@ class Silhouettes:
 
     Args:
         masks: per view ``[H, W]`` bool.
-        cameras: of the same views, in the normalised frame.
+        cameras: of the same views, in the normalised frame; distances are computed on their device.
         largest: distance images are kept at no more than this many pixels along the longer side.
     """
 
@@ -33,13 +33,8 @@ class Silhouettes:
         for mask in masks:
             stride = max(1, -(-max(mask.shape) // largest))
             distance = signed_mask_distance(mask.cpu().numpy())[stride // 2 :: stride, stride // 2 :: stride]
-            self.images.append(torch.from_numpy(np.ascontiguousarray(distance)).half())
+            self.images.append(torch.from_numpy(np.ascontiguousarray(distance)).half().to(cameras.poses.device))
             self.scales.append(stride)
-
-    def to(self, device) -> Silhouettes:
-        self.cameras = self.cameras.to(device)
-        self.images = [image.to(device) for image in self.images]
-        return self
 
     def distance(self, view: int, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Signed distance ``[N]`` in space from ``points [N, 3]`` to one view's silhouette cone, positive outside.
