@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from nsr.errors import SceneError
+from nsr.scenes.cameras import projection_matrices
 from nsr.scenes.idr_folder import load_scene, write_scene
 
 
@@ -48,7 +49,7 @@ def test_projection_round_trip_on_real_cameras(data_root):
     folder = data_root / "DTU" / "scan65"
     scene = load_scene(folder)
     with np.load(folder / "cameras.npz") as archive:
-        for view, again in enumerate(scene.cameras.world_matrices().numpy()[:, :3]):
+        for view, again in enumerate(projection_matrices(scene.cameras.intrinsics, scene.cameras.poses).numpy()[:, :3]):
             original = (archive[f"world_mat_{view}"] @ archive[f"scale_mat_{view}"])[:3]
             original, again = original / np.linalg.norm(original[2, :3]), again / np.linalg.norm(again[2, :3])
             assert np.abs(again - original).max() / np.abs(original).max() < 1e-5

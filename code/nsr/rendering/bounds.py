@@ -21,9 +21,6 @@ class RayBounds:
     far: torch.Tensor
     meets: torch.Tensor
 
-    def select(self, rays) -> RayBounds:
-        return RayBounds(self.near[rays], self.far[rays], self.meets[rays])
-
 
 def intersect_sphere(origins: torch.Tensor, directions: torch.Tensor, radius: float = 1.0) -> RayBounds:
     """Part of each ray inside the bounding sphere about the origin; a ray may start inside it.

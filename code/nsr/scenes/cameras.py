@@ -84,13 +84,9 @@ class Cameras:
         safe = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
         return homogeneous[:, :2] / safe.unsqueeze(-1), in_camera[:, 2]
 
-    def world_matrices(self) -> torch.Tensor:
-        """``[V, 4, 4]`` projection matrices K [R | t] with a row 0 0 0 1, from the frame of the poses to pixels."""
-        return projection_matrices(self.intrinsics, self.poses)
-
 
 def projection_matrices(intrinsics: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
-    """Compose ``[V, 4, 4]`` projections K [R | t] from intrinsics and camera-to-world poses."""
+    """Compose ``[V, 4, 4]`` projections K [R | t], last row 0 0 0 1, from intrinsics and camera-to-world poses."""
     rotation = poses[:, :3, :3].transpose(1, 2)
     translation = -(rotation @ poses[:, :3, 3:])
     projection = torch.zeros_like(poses)

@@ -23,7 +23,6 @@ def downscale_scene(
     *,
     factor: float | None = None,
     size: tuple[int, int] | None = None,
-    image_format: str = "png",
 ) -> None:
     """Write a copy of a scene with smaller images and masks, and with every camera file's intrinsics scaled to them.
 
@@ -32,7 +31,6 @@ def downscale_scene(
         target: a new or empty folder; the scene appears whole or not at all.
         factor: each view's height and width are divided by it and rounded; at least 1.
         size: or (height, width) for all views, no larger than any of them.
-        image_format: of the images written, "png" or "jpg".
 
     Raises:
         SceneError: the source cannot be read, a view would grow, or the target cannot be written.
@@ -69,7 +67,7 @@ def downscale_scene(
     masks = (resize_mask(mask, new) for (_, mask), new in for_masks)
     try:
         with whole_folder(target) as partial:
-            write_scene(partial, images, masks, *scaled_cameras(source / CAMERA_FILE), image_format)
+            write_scene(partial, images, masks, *scaled_cameras(source / CAMERA_FILE))
             for path in sorted(source.glob("*.npz")):
                 if path.name != CAMERA_FILE and read_camera_file(path).world_mats:
                     write_camera_file(partial / path.name, *scaled_cameras(path))

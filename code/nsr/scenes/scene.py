@@ -45,10 +45,6 @@ class Scene:
         """World units per unit of the normalised frame."""
         return float(np.cbrt(abs(np.linalg.det(self.scale_mat[:3, :3]))))
 
-    def to_world(self, points: np.ndarray) -> np.ndarray:
-        """``[N, 3]`` points from the normalised frame to world coordinates."""
-        return points @ self.scale_mat[:3, :3].T + self.scale_mat[:3, 3]
-
     def to_normalised(self, points: np.ndarray) -> np.ndarray:
         """``[N, 3]`` points from world coordinates to the normalised frame."""
         return (points - self.scale_mat[:3, 3]) @ np.linalg.inv(self.scale_mat[:3, :3]).T
