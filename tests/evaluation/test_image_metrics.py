@@ -60,6 +60,12 @@ def test_nothing_outside_the_mask_counts(pair):
         assert metric(spoilt, photograph, mask) == pytest.approx(metric(rendered, photograph, mask), abs=1e-12)
 
 
+@pytest.mark.parametrize(("size", "known"), [(11, True), (10, False), (5, False)])
+def test_ssim_is_unknown_where_its_window_does_not_fit(size, known):
+    picture, mask = np.full((size, 40, 3), 0.5), np.ones((size, 40), dtype=bool)
+    assert np.isfinite(masked_ssim(picture, picture, mask)) == known
+
+
 def test_iou_counts_pixels():
     a, b = np.zeros((10, 10), dtype=bool), np.zeros((10, 10), dtype=bool)
     assert silhouette_iou(a, b) == 1.0

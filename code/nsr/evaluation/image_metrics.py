@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+SSIM_WINDOW = 11  # pixels along its side: 3.5 standard deviations to each side of the middle
+
 
 def masked_psnr(rendered: np.ndarray, photograph: np.ndarray, mask: np.ndarray) -> float:
     """Peak signal-to-noise ratio over the mask's pixels alone, in dB, as IDR reports it.
@@ -28,14 +30,14 @@ def masked_ssim(rendered: np.ndarray, photograph: np.ndarray, mask: np.ndarray) 
     what is inside.
 
     Args:
-        rendered, photograph: ``[H, W, 3]`` in [0, 1], 11 pixels or more on each side; mask: ``[H, W]`` bool.
+        rendered, photograph: ``[H, W, 3]`` in [0, 1]; mask: ``[H, W]`` bool.
 
     Returns:
-        1 where they are equal; NaN where the mask is empty.
+        1 where they are equal; NaN where the mask is empty or the window does not fit into the image.
     """
     from skimage.metrics import structural_similarity
 
-    if not mask.any():
+    if not mask.any() or min(mask.shape) < SSIM_WINDOW:
         return float("nan")
     inside = mask[..., None]
     _, similarity = structural_similarity(
