@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 import time
 
@@ -45,6 +45,10 @@ class Clock:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident set of this process so far, in megabytes."""
+    """Largest resident set of this process so far, in megabytes; NaN where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
