@@ -48,7 +48,12 @@ _RANGES = {
         "plot_freq": _NOT_NEGATIVE,
         "checkpoint_freq": _NOT_NEGATIVE,
     },
-    "dataset": {"scan_id": _Range(-1), "img_res": _Range(1), "heldout_every": _NOT_NEGATIVE, "heldout_offset": _NOT_NEGATIVE},
+    "dataset": {
+        "scan_id": _Range(-1),
+        "img_res": _Range(1),
+        "heldout_every": _NOT_NEGATIVE,
+        "heldout_offset": _NOT_NEGATIVE,
+    },
     "model": {"feature_vector_size": _NOT_NEGATIVE},
     "model.implicit_network": {
         "dims": _Range(1),
