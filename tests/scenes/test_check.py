@@ -119,8 +119,13 @@ def test_empty_masks(sphere_scene_folder):
 
 
 def test_full_masks(sphere_scene_folder):
-    rewrite(sphere_scene_folder / "mask" / "001.png", lambda mask: np.full_like(mask, 255))
-    the_error(sphere_scene_folder, "view 1 (001.png)", "full")
+    paths = sorted((sphere_scene_folder / "mask").iterdir())
+    rewrite(paths[1], lambda mask: np.full_like(mask, 255))
+    report = check_scene(sphere_scene_folder)
+    assert any("view 1 (001.png)" in line and "full" in line for line in report.warnings)
+    for path in paths:
+        rewrite(path, lambda mask: np.full_like(mask, 255))
+    assert any("full" in line for line in check_scene(sphere_scene_folder).errors)
 
 
 def test_inverted_masks(sphere_scene_folder):

@@ -71,3 +71,12 @@ def test_scenes_whose_masks_are_empty_are_drawn_from_everywhere(scene):
 
 def test_images_stay_bytes(scene):
     assert PixelSampler(scene, torch.device("cpu")).rgb.dtype == torch.uint8
+
+
+def test_pictures_are_in_memory_once(sphere_scene):
+    before = [image.clone() for image in sphere_scene.images]
+    sampler = PixelSampler(sphere_scene, torch.device("cpu"))
+    for view, image in enumerate(sphere_scene.images):
+        assert torch.equal(image, before[view])
+    storages = {sphere_scene.images[view].untyped_storage().data_ptr() for view in sphere_scene.train_views}
+    assert storages == {sampler.rgb.untyped_storage().data_ptr()}

@@ -49,18 +49,18 @@ class PixelSampler:
     ):
         self.anywhere = anywhere
         self.views = torch.tensor(scene.train_views, device=device)
-        images = [scene.images[view] for view in scene.train_views]
-        self.rgb = torch.cat([image.reshape(-1, 3) for image in images]).to(device)
-        self.mask = torch.cat([scene.masks[view].reshape(-1) for view in scene.train_views]).to(device)
-        sizes = torch.tensor([image.shape[0] * image.shape[1] for image in images])
-        self.widths = torch.tensor([image.shape[1] for image in images], device=device)
+        shapes = [scene.masks[view].shape for view in scene.train_views]
+        self.rgb = _flatten(scene.images, scene.train_views).to(device)
+        self.mask = _flatten(scene.masks, scene.train_views).to(device)
+        sizes = torch.tensor([height * width for height, width in shapes])
+        self.widths = torch.tensor([width for _, width in shapes], device=device)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)]).to(device)
         self.near = torch.empty(0, dtype=torch.int32, device=device)
         if anywhere < 1:
-            parts = [
-                torch.from_numpy(np.flatnonzero(_near(scene.masks[view].numpy(), margin, tolerance)).astype(np.int32)) + int(start)
-                for view, start in zip(scene.train_views, self.starts[:-1].tolist())
-            ]
+            parts = []
+            for view, start in zip(scene.train_views, self.starts[:-1].tolist()):
+                near = np.flatnonzero(_near(scene.masks[view].numpy(), margin, tolerance))
+                parts.append(torch.from_numpy((near + start).astype(np.int32)))
             self.near = torch.cat(parts).to(device)
 
     def draw(self, count: int) -> PixelBatch:
@@ -77,6 +77,20 @@ class PixelSampler:
         pixels = torch.stack([within % width, within // width], dim=1).to(torch.float32)
         rgb = self.rgb[flat].to(torch.float32) / 127.5 - 1
         return PixelBatch(self.views[index], pixels, rgb, self.mask[flat])
+
+
+def _flatten(pictures: list[torch.Tensor], views: list[int]) -> torch.Tensor:
+    """The pictures of ``views``, one after the other, ``[pixels, ...]``.
+
+    The list's entries become windows into the result, so that the scene's pictures are in memory once.
+    """
+    flat = torch.cat([pictures[view].flatten(0, 1) for view in views])
+    start = 0
+    for view in views:
+        shape = pictures[view].shape
+        pictures[view] = flat[start : start + shape[0] * shape[1]].view(shape)
+        start += shape[0] * shape[1]
+    return flat
 
 
 def _near(mask: np.ndarray, margin: float, tolerance: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from pathlib import Path
@@ -26,6 +27,8 @@ from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
 from nsr.training.start import carve_hull, start_renderer
+
+logger = logging.getLogger("nsr")
 
 SCHEDULES = ("milestones", "cosine")
 LOG_EVERY = 20  # steps
@@ -80,6 +83,11 @@ class Trainer:
         seed_everything(config.train.seed)
         state = load_checkpoint(resume, device) if resume else None
         self.hull: VisualHull | None = carve_hull(config, scene, device)
+        if self.hull and config.train.train_cameras:
+            logger.warning(
+                "the visual hull is carved with the cameras as they are before training; where they are rough, start "
+                "from the sphere: train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0"
+            )
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
             self.renderer = build_renderer(config.model).to(device)
@@ -103,6 +111,8 @@ class Trainer:
     def run(self, run_folder: Path, progress: bool = True) -> Path:
         """Train until the clock runs out; returns the last checkpoint."""
         config, clock = self.config.train, self.clock
+        if clock.finished and clock.step == 0:
+            raise NsrError(f"getting ready took {clock.elapsed:.0f} s, longer than the whole run was to be; give --minutes more")
         next_plot = _next_mark(clock.progress, config.plot_freq)
         next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
         checkpoint = None
