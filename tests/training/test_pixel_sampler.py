@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
@@ -80,3 +81,15 @@ def test_pictures_are_in_memory_once(sphere_scene):
         assert torch.equal(image, before[view])
     storages = {sphere_scene.images[view].untyped_storage().data_ptr() for view in sphere_scene.train_views}
     assert storages == {sampler.rgb.untyped_storage().data_ptr()}
+
+
+def test_doubtful_pixels_are_never_drawn(sphere_scene):
+    sampler = PixelSampler(sphere_scene, torch.device("cpu"), anywhere=0.5, margin=0.2, tolerance=0.04)
+    batch = sampler.draw(20000)
+    for view in sphere_scene.train_views:
+        mask = sphere_scene.masks[view].numpy()
+        outside = ndimage.distance_transform_edt(~mask)
+        u, v = batch.pixels[batch.views == view].long().unbind(1)
+        drawn = outside[v, u]
+        assert not ((drawn > 0) & (drawn <= 0.04 * max(mask.shape))).any()
+        assert (drawn > 0.2 * max(mask.shape)).any() and (drawn == 0).any()

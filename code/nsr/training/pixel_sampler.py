@@ -35,8 +35,8 @@ class PixelSampler:
         scene: its training views alone are read.
         anywhere: share of the pixels drawn uniformly over the images; the others lie in the masks, grown by
             ``margin`` (a fraction of the longer side).
-        tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are drawn only among those
-            drawn anywhere: an outline is known to a pixel or two, and less well where it was drawn by hand.
+        tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are never drawn: an outline
+            is known to a pixel or two, and less well where it was drawn by hand.  Needs ``anywhere`` below 1.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class PixelSampler:
         sizes = torch.tensor([height * width for height, width in shapes])
         self.widths = torch.tensor([width for _, width in shapes], device=device)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)]).to(device)
-        self.near = torch.empty(0, dtype=torch.int32, device=device)
+        self.near = self.doubtful = torch.empty(0, dtype=torch.int32, device=device)
         if anywhere < 1:
-            parts = []
+            near, doubtful = [], []
             for view, start in zip(scene.train_views, self.starts[:-1].tolist()):
-                near = np.flatnonzero(_near(scene.masks[view].numpy(), margin, tolerance))
-                parts.append(torch.from_numpy((near + start).astype(np.int32)))
-            self.near = torch.cat(parts).to(device)
+                for kind, chosen in zip((near, doubtful), _near(scene.masks[view].numpy(), margin, tolerance)):
+                    kind.append(torch.from_numpy((np.flatnonzero(chosen) + start).astype(np.int32)))
+            self.near, self.doubtful = torch.cat(near).to(device), torch.cat(doubtful).to(device)
 
     def draw(self, count: int) -> PixelBatch:
         """A batch of ``count`` pixels."""
@@ -69,8 +69,10 @@ class PixelSampler:
         everywhere = count if len(self.near) == 0 else round(count * self.anywhere)
         flat = torch.randint(len(self.mask), (everywhere,), device=device)
         if everywhere < count:
-            chosen = torch.randint(len(self.near), (count - everywhere,), device=device)
-            flat = torch.cat([flat, self.near[chosen].long()])
+            near = self.near[torch.randint(len(self.near), (count,), device=device)].long()
+            # Doubtful pixels among those drawn anywhere give way to ones near the masks.
+            doubtful = _is_among(flat.int(), self.doubtful)
+            flat = torch.cat([torch.where(doubtful, near[:everywhere], flat), near[everywhere:]])
         index = torch.searchsorted(self.starts, flat, right=True) - 1
         within = flat - self.starts[index]
         width = self.widths[index]
@@ -93,9 +95,18 @@ def _flatten(pictures: list[torch.Tensor], views: list[int]) -> torch.Tensor:
     return flat
 
 
-def _near(mask: np.ndarray, margin: float, tolerance: float) -> np.ndarray:
-    """Pixels of the mask, and those outside that are farther than the tolerance and no farther than the margin."""
+def _is_among(values: torch.Tensor, ascending: torch.Tensor) -> torch.Tensor:
+    """Which of ``values [N]`` stand in the sorted ``ascending [M]``."""
+    if len(ascending) == 0:
+        return torch.zeros_like(values, dtype=torch.bool)
+    place = torch.searchsorted(ascending, values).clamp_max(len(ascending) - 1)
+    return ascending[place] == values
+
+
+def _near(mask: np.ndarray, margin: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the mask with those beyond the tolerance and within the margin; and those within the tolerance."""
     if not mask.any():
-        return mask
+        return mask, mask
     outside, longer = ndimage.distance_transform_edt(~mask), max(mask.shape)
-    return mask | ((outside > tolerance * longer) & (outside <= max(2.0, margin * longer)))
+    doubtful = ~mask & (outside <= tolerance * longer)
+    return mask | (~doubtful & (outside <= max(2.0, margin * longer))), doubtful
