@@ -111,8 +111,6 @@ class Trainer:
     def run(self, run_folder: Path, progress: bool = True) -> Path:
         """Train until the clock runs out; returns the last checkpoint."""
         config, clock = self.config.train, self.clock
-        if clock.finished and clock.step == 0:
-            raise NsrError(f"getting ready took {clock.elapsed:.0f} s, longer than the whole run was to be; give --minutes more")
         next_plot = _next_mark(clock.progress, config.plot_freq)
         next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
         checkpoint = None
@@ -128,6 +126,10 @@ class Trainer:
                 if clock.progress >= next_plot:
                     draw_plots(run_folder, self)
                     next_plot = _next_mark(clock.progress, config.plot_freq)
+            if clock.step == 0 and not interrupted:
+                raise NsrError(
+                    f"getting ready took {clock.elapsed:.0f} s, longer than the whole run was to be; give --minutes more"
+                )
             checkpoint = self.save(run_folder)
             if interrupted:
                 raise KeyboardInterrupt(f"stopped at step {clock.step}; continue with --is_continue from {checkpoint}")
