@@ -162,6 +162,18 @@ def test_more_cameras_than_views_is_a_warning(sphere_scene_folder):
     assert report.ok and len(report.warnings) == 1 and "8 cameras but 7 views" in report.warnings[0]
 
 
+@pytest.mark.parametrize("change", [np.diag([1, 1, 1.2, 1]), np.diag([1, 1, -1, 1])])
+def test_a_scale_mat_that_is_no_similarity(sphere_scene_folder, change):
+    def stretch(matrices):
+        for view in range(8):
+            matrices[f"scale_mat_{view}"] = matrices[f"scale_mat_{view}"] @ change
+
+    rewrite_cameras(sphere_scene_folder, stretch)
+    assert "scale_mat_0 stretches or mirrors the scene" in "\n".join(check_scene(sphere_scene_folder).errors)
+    with pytest.raises(SceneError, match="scale_mat_0 stretches or mirrors the scene"):
+        load_scene(sphere_scene_folder)
+
+
 @pytest.mark.parametrize(
     "value, words", [(np.full((4, 4), np.nan), "NaN"), (np.zeros((4, 4)), "singular"), (np.ones((2, 3)), "2 x 3")]
 )

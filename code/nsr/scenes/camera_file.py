@@ -56,6 +56,11 @@ class CameraFile:
                 lines.append(str(error))
         scales = {view: self.scale_mats[view] for view in range(count) if view in self.scale_mats}
         usable = [view for view, matrix in scales.items() if matrix.shape == (4, 4) and np.isfinite(matrix).all()]
+        if usable and not _is_similarity(scales[usable[0]]):
+            lines.append(
+                f"{self.path}: scale_mat_{usable[0]} stretches or mirrors the scene; it must be a rotation times one "
+                "positive scale, and a shift, with last row 0 0 0 1"
+            )
         for view in usable[1:]:
             difference = np.abs(scales[view] - scales[usable[0]]).max() / np.abs(scales[usable[0]]).max()
             if difference > SCALE_TOLERANCE:
@@ -153,3 +158,10 @@ def _require_matrix(path: Path, key: str, matrix: np.ndarray) -> None:
     if np.linalg.cond(matrix[:3, :3]) > 1e12:
         raise SceneError(f"{path}: {key} is singular: its left 3 x 3 block has no inverse")
 
+
+def _is_similarity(matrix: np.ndarray) -> bool:
+    """Distances of the normalised frame become world units by one factor, so it must be the same along all axes."""
+    linear = matrix[:3, :3]
+    scale = np.cbrt(np.linalg.det(linear))
+    stretched = scale <= 0 or np.abs(linear.T @ linear / scale**2 - np.eye(3)).max() > 1e-3
+    return not stretched and bool(np.abs(matrix[3] - (0, 0, 0, 1)).max() <= 1e-3)
