@@ -5,7 +5,7 @@ import trimesh
 
 from nsr.errors import NsrError
 from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
-from nsr.evaluation.point_to_surface import SurfaceIndex, squared_distances
+from nsr.meshing.point_to_surface import SurfaceIndex, squared_distances
 
 
 @pytest.mark.parametrize(

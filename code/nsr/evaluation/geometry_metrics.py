@@ -8,8 +8,8 @@ import numpy as np
 import trimesh
 
 from nsr.errors import NsrError
-from nsr.evaluation.point_to_surface import SurfaceIndex
-from nsr.evaluation.visibility import SEEN_BY, surface_viewer, views_that_see
+from nsr.meshing.point_to_surface import SurfaceIndex
+from nsr.meshing.visibility import SEEN_BY, surface_viewer, views_that_see
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 

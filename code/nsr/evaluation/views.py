@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from nsr.atomic import whole_file
 from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_iou
-from nsr.evaluation.visibility import surface_viewer
+from nsr.meshing.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
 from nsr.rendering.image import RenderedView, render_view
 from nsr.rendering.pictures import as_uint8, normal_picture

@@ -8,7 +8,7 @@ import torch
 import trimesh
 from skimage.measure import marching_cubes
 
-from nsr.evaluation.point_to_surface import SurfaceIndex
+from nsr.meshing.point_to_surface import SurfaceIndex
 from nsr.scenes.idr_folder import split_views
 from nsr.scenes.synthetic import DEFAULT_SPEC
 from nsr.scenes.synthetic.generate import make_renderer, make_surface, scene_cameras

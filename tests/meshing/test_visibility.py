@@ -3,7 +3,7 @@ import pytest
 import torch
 import trimesh
 
-from nsr.evaluation.visibility import EmbreeViewer, PointViewer, project, surface_viewer, views_that_see
+from nsr.meshing.visibility import EmbreeViewer, PointViewer, project, surface_viewer, views_that_see
 from nsr.scenes.synthetic.ray_casting import embree_is_installed
 
 SIZE = (48, 64)
