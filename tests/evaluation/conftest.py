@@ -48,6 +48,7 @@ def make_sphere_run(cameras: Cameras, folder: Path) -> SphereRun:
         sdf=sdf,
         value=sdf.value,
         radiance=lambda points, directions, normals, feature: torch.full_like(points, GREY),
+        background=None,
         tracer=RayTracer(RayTracerConfig()),
     )
     (folder / "logs").mkdir(parents=True)

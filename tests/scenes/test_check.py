@@ -123,9 +123,12 @@ def test_full_masks(sphere_scene_folder):
     rewrite(paths[1], lambda mask: np.full_like(mask, 255))
     report = check_scene(sphere_scene_folder)
     assert any("view 1 (001.png)" in line and "full" in line for line in report.warnings)
-    for path in paths:
+    for path in paths[:-1]:
         rewrite(path, lambda mask: np.full_like(mask, 255))
     assert any("full" in line for line in check_scene(sphere_scene_folder).errors)
+    rewrite(paths[-1], lambda mask: np.full_like(mask, 255))
+    report = check_scene(sphere_scene_folder)
+    assert report.ok and any("every mask is full" in line for line in report.information)
 
 
 def test_inverted_masks(sphere_scene_folder):

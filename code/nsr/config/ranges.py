@@ -82,6 +82,19 @@ _RANGES = {
         "smoothness_distance": _NOT_NEGATIVE,
         "smoothness_final": _SHARE,
     },
+    "model.background": {"samples": _Range(1), "dims": _Range(1)},
+    "volume": {
+        "samples": _Range(3),
+        "coarse_samples": _Range(2),
+        "sharpness": _POSITIVE,
+        "sharpness_floor": _NOT_NEGATIVE,
+        "num_pixels": _Range(2),
+        "mask_weight": _NOT_NEGATIVE,
+        "rate": _NOT_NEGATIVE,
+        "earliest": _SHARE,
+        "latest": _SHARE,
+        "agreement": _POSITIVE,
+    },
     "plot": {"resolution": _Range(4), "max_depth": _NOT_NEGATIVE},
 }
 

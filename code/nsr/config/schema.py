@@ -73,11 +73,26 @@ class RayTracerConfig:
 
 
 @dataclass
+class BackgroundConfig:
+    """What lies outside the bounding sphere; built for runs without masks alone."""
+
+    samples: int = 16  # along a ray, even in inverse radius
+    dims: list[int] = field(default_factory=lambda: [32, 32])
+    encoding: EncodingConfig = field(
+        default_factory=lambda: EncodingConfig(
+            "MultiResHash", {"levels": 8, "log2_table": 16, "base_resolution": 16, "finest_resolution": 512}
+        )
+    )
+    view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 2}))
+
+
+@dataclass
 class ModelConfig:
     feature_vector_size: int = 256
     implicit_network: ImplicitNetworkConfig = field(default_factory=ImplicitNetworkConfig)
     rendering_network: RenderingNetworkConfig = field(default_factory=RenderingNetworkConfig)
     ray_tracer: RayTracerConfig = field(default_factory=RayTracerConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
 
 
 @dataclass
@@ -95,11 +110,30 @@ class LossConfig:
 
 
 @dataclass
+class VolumeConfig:
+    """The volume renderer, and the stage of a run that trains with it."""
+
+    density: str = "neus"  # neus | laplace
+    samples: int = 12  # of a ray, in the band of its weight
+    coarse_samples: int = 32  # of a ray, without gradient, to find the band
+    sharpness: float = 20.0  # learned; what it starts from, per unit of the normalised frame
+    sharpness_floor: float = 200.0  # added to it, from 0 at the stage's start to this at its (latest) end
+    num_pixels: int = 512  # rays of a step
+    mask_weight: float = 0.1  # of the cross-entropy between a ray's opacity and the mask
+    rate: float = 1.0  # factor on the learning rates
+    earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
+    latest: float = 0.5  # and no later than these fractions of the run;
+    agreement: float = 1.1  # between them when the surface's colour error is no more than this times the volume's
+
+
+@dataclass
 class TrainConfig:
     """How long, how fast, and from where."""
 
     expname: str = "idr"
     steps: int = 98000
+    renderer: str = "surface"  # surface | volume | staged: the volume renderer first, then the surface renderer
+    use_masks: bool = True  # false: as if every mask were full, which it is where there are none
     minutes: float = 0.0  # > 0: stop after so long, schedules follow the clock
     num_pixels: int = 2048
     seed: int = 0
@@ -138,4 +172,5 @@ class Config:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
     plot: PlotConfig = field(default_factory=PlotConfig)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from nsr.rendering.background import composite_background
+from nsr.rendering.bounds import intersect_sphere
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 
@@ -15,7 +17,7 @@ class RenderedView:
     """One rendered view, on the renderer's device.
 
     Attributes:
-        rgb: ``[H, W, 3]`` in [0, 1], white where nothing was hit.
+        rgb: ``[H, W, 3]`` in [0, 1]; where nothing was hit the renderer's background, white where it has none.
         hit: ``[H, W]`` bool.
         depth: ``[H, W]`` distance along the ray in the normalised frame, 0 where nothing was hit.
         normal: ``[H, W, 3]`` unit normal in the normalised frame, 0 where nothing was hit.
@@ -46,6 +48,12 @@ def render_view(
         views = torch.full((len(part),), view, device=device)
         origins, directions = cameras.rays(views, part)
         trace = renderer.tracer.trace(renderer.sdf.value, origins, directions)
+        if renderer.background is not None:
+            bounds = intersect_sphere(origins, directions, renderer.tracer.config.object_bounding_sphere)
+            light = composite_background(
+                renderer.background, origins, directions, bounds.far, (~trace.hit).to(origins.dtype), jitter=False
+            )
+            rgb[start : start + len(part)] = light / 2
         found = trace.hit.nonzero().squeeze(1)
         if len(found) == 0:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nsr.config.schema import ModelConfig
+from nsr.fields.background import BackgroundField
 from nsr.fields.encoding import make_encoding
 from nsr.fields.radiance import RadianceField
 from nsr.fields.sdf import SDFField
@@ -10,8 +11,12 @@ from nsr.rendering.ray_tracing import RayTracer
 from nsr.rendering.surface import SurfaceRenderer
 
 
-def build_renderer(config: ModelConfig) -> SurfaceRenderer:
+def build_renderer(config: ModelConfig, background: bool = False) -> SurfaceRenderer:
     """Fields with fresh parameters (from torch's global generator) and their renderer, on the CPU.
+
+    Args:
+        config: what to build.
+        background: with a field for what lies outside the bounding sphere, for runs without masks.
 
     Raises:
         ConfigError: an unknown encoding, mode or impossible layer.
@@ -22,4 +27,5 @@ def build_renderer(config: ModelConfig) -> SurfaceRenderer:
     radiance = RadianceField(
         rendering, config.feature_vector_size, make_encoding(rendering.view_encoding), position_encoding
     )
-    return SurfaceRenderer(sdf, radiance, RayTracer(config.ray_tracer))
+    outside = BackgroundField(config.background) if background else None
+    return SurfaceRenderer(sdf, radiance, RayTracer(config.ray_tracer), outside)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from nsr.fields.background import BackgroundField
 from nsr.fields.radiance import RadianceField
 from nsr.fields.sdf import SDFField
 from nsr.rendering.bounds import HullBounds
@@ -40,13 +41,21 @@ class SurfaceRendering:
 
 
 class SurfaceRenderer(torch.nn.Module):
-    """Traces rays to the zero set of an SDF field and shades the points with a radiance field."""
+    """Traces rays to the zero set of an SDF field and shades the points with a radiance field.
 
-    def __init__(self, sdf: SDFField, radiance: RadianceField, tracer: RayTracer):
+    Attributes:
+        background: what lies outside the bounding sphere, in runs without masks; ``render_view`` shows it where a ray
+            misses the surface.
+    """
+
+    def __init__(
+        self, sdf: SDFField, radiance: RadianceField, tracer: RayTracer, background: BackgroundField | None = None
+    ):
         super().__init__()
         self.sdf = sdf
         self.radiance = radiance
         self.tracer = tracer
+        self.background = background
         self.bounds: HullBounds | None = None
 
     def set_bounds(self, bounds: HullBounds) -> None:

@@ -45,7 +45,10 @@ def _empty_masks(views: list[ViewFacts]) -> Iterator[Judgement]:
 
 
 def _full_masks(views: list[ViewFacts]) -> Iterator[Judgement]:
-    if full := [facts for facts in views if facts.mask_fraction == 1]:
+    full = [facts for facts in views if facts.mask_fraction == 1]
+    if full and len(full) == len(views):
+        yield "information", "every mask is full: the object is reconstructed without masks, with a background behind it"
+    elif full:
         # A close-up may be filled by the object; most views filled are no masks at all.
         severity = "error" if 2 * len(full) > len(views) else "warning"
         yield severity, f"the mask of {_names(full)} is full: every pixel is white; only the object may be"

@@ -10,6 +10,7 @@ import torch
 from nsr.config.schema import Config
 from nsr.errors import ConfigError
 from nsr.rendering.surface import SurfaceRendering
+from nsr.rendering.volume import VolumeRendering
 from nsr.training.pixel_sampler import PixelBatch
 from nsr.training.schedules import cosine, milestones
 
@@ -24,7 +25,7 @@ class LossInputs:
         free_bound: ``[E]`` lower bound of the SDF at the free points (what the masks prove), or None.
     """
 
-    rendering: SurfaceRendering
+    rendering: SurfaceRendering | VolumeRendering
     batch: PixelBatch
     alpha: float
     free_bound: torch.Tensor | None = None
@@ -67,6 +68,12 @@ def mask_bce(inputs: LossInputs) -> torch.Tensor:
     return torch.where(wrong, loss, torch.zeros_like(loss)).sum() / (inputs.alpha * len(mask))
 
 
+def opacity_bce(inputs: LossInputs) -> torch.Tensor:
+    """Mean cross-entropy between the accumulated opacity of a ray and its mask (NeuS, eq. 18); volume stage."""
+    opacity = inputs.rendering.opacity.clamp(1e-3, 1 - 1e-3)
+    return torch.nn.functional.binary_cross_entropy(opacity, inputs.batch.mask.to(opacity.dtype))
+
+
 def eikonal(inputs: LossInputs) -> torch.Tensor:
     """Mean ``(|grad f| - 1)^2`` (Gropp et al. 2020)."""
     return ((inputs.rendering.gradients.norm(dim=1) - 1) ** 2).mean()
@@ -107,6 +114,19 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
         LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette),
         LossTerm("smoothness", smoothness_weight, smoothness),
     ]
+    return [term for term in terms if term.weight(0.0) > 0]
+
+
+def make_volume_terms(config: Config, masked: bool) -> list[LossTerm]:
+    """The terms of the volume stage that have a weight; those of the masks only in a scene that is ``masked``."""
+    loss, volume = config.loss, config.volume
+    terms = [
+        LossTerm("rgb", lambda _: 1.0, RGB_LOSSES[loss.rgb_loss]),
+        LossTerm("eikonal", lambda _: loss.eikonal_weight, eikonal),
+    ]
+    if masked:
+        terms.append(LossTerm("mask", lambda _: volume.mask_weight, opacity_bce))
+        terms.append(LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette))
     return [term for term in terms if term.weight(0.0) > 0]
 
 

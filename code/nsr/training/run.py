@@ -53,7 +53,7 @@ def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: to
     path = checkpoint if isinstance(checkpoint, Path) else find_checkpoint(folder, checkpoint)
     config = load_config(folder / RUN_CONF)
     state = load_checkpoint(path, device)
-    renderer = build_renderer(config.model).to(device)
+    renderer = build_renderer(config.model, has_background(state["renderer"])).to(device)
     restore_renderer(renderer, state["renderer"], path)
     cameras = Cameras(state["intrinsics"], state["poses"])
     return Run(folder, config, renderer, cameras, state["step"], state["train_seconds"], state["peak_memory_mb"])
@@ -80,6 +80,11 @@ def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None
         )
     renderer.load_state_dict(state)
     renderer.set_progress(progress)
+
+
+def has_background(state: dict) -> bool:
+    """Whether a renderer's state is of one with a background."""
+    return any(name.startswith("background.") for name in state)
 
 
 def renderer_state(renderer: SurfaceRenderer, progress: float) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import random
@@ -21,11 +22,12 @@ from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
-from nsr.training.losses import LossInputs, make_loss_terms, mask_alpha
+from nsr.training.losses import LossInputs, make_loss_terms, make_volume_terms, mask_alpha
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
+from nsr.training.stages import Stages, without_masks
 from nsr.training.start import carve_hull, start_renderer
 
 logger = logging.getLogger("nsr")
@@ -77,12 +79,18 @@ class Trainer:
             raise ConfigError(f"train.schedule is {config.train.schedule!r}; known are {', '.join(SCHEDULES)}")
         if not scene.train_views:
             raise ConfigError(f"{scene.name}: every view is held out; raise dataset.heldout_every or set it to 0")
+        masked = not without_masks(config, scene)
+        if not masked:
+            logger.info(
+                "%s: no masks are used: the volume renderer trains with a background outside the unit sphere", scene.name
+            )
+            scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
         self.config, self.scene, self.device = config, scene, device
         self.clock = Clock(config.train)
-        self.terms = make_loss_terms(config)
+        self.terms, self.volume_terms = make_loss_terms(config), make_volume_terms(config, masked)
         seed_everything(config.train.seed)
         state = load_checkpoint(resume, device) if resume else None
-        self.hull: VisualHull | None = carve_hull(config, scene, device)
+        self.hull: VisualHull | None = carve_hull(config, scene, device, masked)
         if self.hull and config.train.train_cameras:
             logger.warning(
                 "the visual hull is carved with the cameras as they are before training; where they are rough, start "
@@ -90,10 +98,11 @@ class Trainer:
             )
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
-            self.renderer = build_renderer(config.model).to(device)
+            self.renderer = build_renderer(config.model, background=not masked).to(device)
             restore_renderer(self.renderer, state["renderer"], resume)
         else:
-            self.renderer = start_renderer(config, self.hull, device)
+            self.renderer = start_renderer(config, self.hull, device, masked)
+        self.stages = Stages(config, self.renderer, masked)
         self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
         self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
         self.sampler = PixelSampler(
@@ -108,6 +117,11 @@ class Trainer:
         """As they are now, refined where they are trained; without gradients."""
         return self.trained_cameras.current() if self.trained_cameras else self.given_cameras
 
+    @property
+    def num_pixels(self) -> int:
+        """Rays of a step in the present stage."""
+        return self.config.volume.num_pixels if self.stages.volumetric else self.config.train.num_pixels
+
     def run(self, run_folder: Path, progress: bool = True) -> Path:
         """Train until the clock runs out; returns the last checkpoint."""
         config, clock = self.config.train, self.clock
@@ -118,7 +132,7 @@ class Trainer:
             while not clock.finished and not interrupted:
                 losses = self.step()
                 if clock.step % LOG_EVERY == 0 or clock.finished:
-                    log.write({name: float(value) for name, value in losses.items()}, self.config.train.num_pixels)
+                    log.write({name: float(value) for name, value in losses.items()}, self.num_pixels)
                     self._need_finite(losses)
                 if clock.progress >= next_checkpoint and not clock.finished:
                     checkpoint = self.save(run_folder)
@@ -139,15 +153,21 @@ class Trainer:
         """One step of the optimiser; returns every weighted term by name, their ``total``, and ``psnr``."""
         progress = self.clock.progress
         self.renderer.set_progress(ramp(progress, self.config.train.levels_open))
+        self.stages.set_progress(progress)
+        volumetric = self.stages.volumetric
         self._set_rates(progress)
-        batch = self.sampler.draw(self.config.train.num_pixels)
+        batch = self.sampler.draw(self.num_pixels)
         rays = self.trained_cameras or self.given_cameras
         origins, directions = rays.rays(batch.views, batch.pixels)
-        free_points, free_bound = self._free_points(self.config.train.num_pixels // 2)
-        neighbours = self.config.loss.smoothness_distance if self.config.loss.smoothness_weight > 0 else 0.0
-        rendering = self.renderer(origins, directions, batch.mask, free_points, neighbours)
+        free_points, free_bound = self._free_points(self.num_pixels // 2)
+        if volumetric:
+            rendering = self.stages.volume(origins, directions, batch.mask, free_points)
+        else:
+            neighbours = self.config.loss.smoothness_distance if self.config.loss.smoothness_weight > 0 else 0.0
+            rendering = self.renderer(origins, directions, batch.mask, free_points, neighbours)
         inputs = LossInputs(rendering, batch, mask_alpha(self.config, progress), free_bound)
-        losses = {term.name: term.weight(progress) * term.function(inputs) for term in self.terms}
+        terms = self.volume_terms if volumetric else self.terms
+        losses = {term.name: term.weight(progress) * term.function(inputs) for term in terms}
         total = sum(losses.values())
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -156,8 +176,14 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), self.config.train.gradient_clip)
         for optimiser in self.optimisers:
             optimiser.step()
+        if volumetric:
+            self.stages.observe(self.clock.step, self.renderer, origins, directions, batch, rendering)
         self.clock.step += 1
         detached = {name: value.detach() for name, value in losses.items()}
+        # The log has the same columns in every stage.
+        idle = [term.name for term in (*self.terms, *self.volume_terms) if term.name not in detached]
+        if self.stages.volume is not None:
+            detached.update({name: total.new_zeros(()) for name in idle})
         return {**detached, "total": total.detach(), "psnr": _batch_psnr(rendering.rgb, batch, rendering.surface)}
 
     def save(self, run_folder: Path) -> Path:
@@ -178,6 +204,7 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "intrinsics": cameras.intrinsics,
             "poses": cameras.poses,
+            "stages": self.stages.state(),
             "camera_vectors": self.trained_cameras.state_dict() if self.trained_cameras else None,
             # Everything random in a step draws from torch's generators.
             "random": torch.get_rng_state(),
@@ -188,6 +215,7 @@ class Trainer:
     def _restore(self, state: dict, path: Path) -> None:
         if len(state["optimisers"]) != len(self.optimisers):
             raise CheckpointError(f"{path}: cameras were trained in one of the two runs and not in the other")
+        self.stages.restore(state.get("stages"), path)
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
         if self.trained_cameras:
@@ -202,13 +230,16 @@ class Trainer:
 
     def _make_optimisers(self) -> tuple[list[torch.optim.Optimizer], list[list[float]]]:
         rates = self.config.train
-        tables = self.renderer.sdf.table_parameters() + self.renderer.radiance.table_parameters()
+        fields = (self.renderer.sdf, self.renderer.radiance, self.renderer.background)
+        tables = [table for field in fields if field is not None for table in field.table_parameters()]
         known = {id(parameter) for parameter in tables}
         networks = [parameter for parameter in self.renderer.parameters() if id(parameter) not in known]
         groups = [{"params": networks, "lr": rates.learning_rate}]
         if tables:
             # Most entries of a table see no gradient in a step; a tiny epsilon lets the rare ones move as fast.
             groups.append({"params": tables, "lr": rates.learning_rate_tables, "eps": 1e-15, "betas": (0.9, 0.99)})
+        if self.stages.volume is not None:
+            groups.append({"params": self.stages.volume.density.parameters(), "lr": rates.learning_rate})
         optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
         if self.trained_cameras:
             optimisers.append(
@@ -222,6 +253,8 @@ class Trainer:
             factor = cosine(progress, train.final_rate)
         else:
             factor = milestones(progress, train.sched_milestones, train.sched_factor)
+        if self.stages.volumetric:
+            factor *= self.config.volume.rate
         for group, base in zip(self.optimisers[0].param_groups, self.base_rates[0]):
             group["lr"] = base * factor
 

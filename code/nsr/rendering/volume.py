@@ -1,0 +1,138 @@
+"""The volume renderer: a few samples a ray in the band round the surface, composited.
+
+It sees the same fields as the surface renderer.  Where that one has a gradient at one point of a ray, this one has it
+wherever the ray may meet the surface, which finds thin parts and depths that no silhouette shows from farther away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from nsr.config.schema import VolumeConfig
+from nsr.rendering.background import composite_background
+from nsr.rendering.bounds import HullBounds
+from nsr.rendering.density import Density, section_weights
+from nsr.rendering.samples import depths_by_weight, even_depths
+from nsr.rendering.surface import SurfaceRenderer
+
+NEGLIGIBLE = 1e-3  # opacity of a ray that sees nothing
+
+
+@dataclass
+class VolumeRendering:
+    """What one training step of the volume stage sees of N rays.
+
+    Attributes:
+        hit: ``[N]`` bool, rays whose opacity is above one half.
+        surface: ``[S]`` int64, the rays that were shaded.
+        rgb: ``[S, 3]`` in [-1, 1], composited over the background where there is one, else over black.
+        opacity: ``[N]`` in [0, 1], accumulated along the ray.
+        gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the samples and at ``free_points``.
+        free_sdf: ``[E]`` SDF at ``free_points``.
+    """
+
+    hit: torch.Tensor
+    surface: torch.Tensor
+    rgb: torch.Tensor
+    opacity: torch.Tensor
+    gradients: torch.Tensor
+    free_sdf: torch.Tensor
+
+
+class VolumeRenderer(torch.nn.Module):
+    """Composites samples of the fields of a surface renderer.
+
+    Args:
+        surface: whose fields, bounds and background are seen.
+        config: opacity model and numbers of samples.
+    """
+
+    def __init__(self, surface: SurfaceRenderer, config: VolumeConfig):
+        super().__init__()
+        self.surface = surface
+        self.density = Density(config)
+        self.coarse_sections = config.coarse_samples
+        self.sections = config.samples - 1
+
+    def set_bounds(self, bounds: HullBounds) -> None:
+        """Search rays only inside ``bounds``."""
+        self.surface.set_bounds(bounds)
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        """As of the surface renderer: ``[N]`` at ``x [N, 3]``."""
+        return self.surface.value(x)
+
+    def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+        """As of the surface renderer: colour ``[N, 3]`` in [-1, 1]."""
+        return self.surface.shade(points, directions)
+
+    def set_progress(self, progress: float) -> None:
+        """Open the encodings' levels, coarse to fine: 0 to 1."""
+        self.surface.set_progress(progress)
+
+    def forward(
+        self,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        object_mask: torch.Tensor,
+        free_points: torch.Tensor,
+    ) -> VolumeRendering:
+        """Render for training.
+
+        The even samples that find the band are evaluated without gradient.  Rays outside the mask that pass no
+        density are not sampled further.
+
+        Args:
+            origins, directions: ``[N, 3]``; may carry gradients of the cameras.
+            object_mask: ``[N]`` bool, the rays inside the object's mask; without a background only these are shaded.
+            free_points: ``[E, 3]`` extra points for the eikonal term.
+
+        Returns:
+            differentiable in the parameters of fields, density and background, and in the cameras.
+        """
+        background = self.surface.background
+        rays, depths, far = self._band(origins, directions, object_mask if background is None else None)
+        points = origins[rays].unsqueeze(1) + depths.unsqueeze(2) * directions[rays].unsqueeze(1)
+        count, samples = depths.shape
+        sdf, gradients, features = self.surface.sdf.geometry(torch.cat([points.reshape(-1, 3), free_points]))
+        sampled = count * samples
+        weights = section_weights(self.density.opacity(sdf[:sampled].view(count, samples), depths))
+        opacity = origins.new_zeros(len(origins)).index_put((rays,), weights.sum(1))
+        # Trapezoids: a section sends the mean of the colours at its two ends.
+        at_samples = (torch.nn.functional.pad(weights, (1, 0)) + torch.nn.functional.pad(weights, (0, 1))) / 2
+        shaded = torch.ones_like(rays, dtype=torch.bool) if background is not None else object_mask[rays]
+        seen = (shaded.unsqueeze(1) & (at_samples.detach() > NEGLIGIBLE)).view(-1).nonzero().squeeze(1)
+        owner = seen // samples
+        colours = self.surface.radiance(
+            points.view(-1, 3)[seen], directions[rays[owner]], gradients[:sampled][seen], features[:sampled][seen]
+        )
+        light = at_samples.view(-1)[seen].unsqueeze(1) * (colours + 1)
+        light = torch.zeros_like(origins).index_add(0, rays[owner], light)
+        if background is None:
+            surface = rays[shaded]
+            rgb = light[surface] - 1
+        else:
+            surface = torch.arange(len(origins), device=origins.device)
+            rgb = light - 1 + composite_background(background, origins, directions, far, 1 - opacity)
+        return VolumeRendering(opacity.detach() > 0.5, surface, rgb, opacity, gradients, sdf[sampled:])
+
+    @torch.no_grad()
+    def _band(
+        self, origins: torch.Tensor, directions: torch.Tensor, object_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The rays to sample ``[R]``, depths ``[R, M + 1]`` in the band of their weight, and where all rays leave the
+        bounds ``[N]``."""
+        tracer = self.surface.tracer
+        bounds = tracer.bounds(origins, directions, tracer.config.object_bounding_sphere)
+        rays = bounds.meets.nonzero().squeeze(1)
+        depths = even_depths(bounds.near[rays], bounds.far[rays], self.coarse_sections)
+        points = origins[rays].unsqueeze(1) + depths.unsqueeze(2) * directions[rays].unsqueeze(1)
+        sdf = self.surface.sdf.value(points.reshape(-1, 3)).view(depths.shape)
+        weights = section_weights(self.density.opacity(sdf, depths))
+        wanted = weights.sum(1) > NEGLIGIBLE
+        if object_mask is not None:
+            wanted = wanted | object_mask[rays]
+        chosen = wanted.nonzero().squeeze(1)
+        return rays[chosen], depths_by_weight(depths[chosen], weights[chosen], self.sections), bounds.far

@@ -1,0 +1,125 @@
+"""The stages of a run: with the volume renderer, with the surface renderer, or with the one and then the other."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from nsr.config.schema import Config
+from nsr.errors import CheckpointError, ConfigError
+from nsr.rendering.surface import SurfaceRenderer
+from nsr.rendering.volume import VolumeRenderer, VolumeRendering
+from nsr.scenes.scene import Scene
+from nsr.training.pixel_sampler import PixelBatch
+
+logger = logging.getLogger("nsr")
+
+RENDERERS = ("surface", "volume", "staged")
+MEASURE_EVERY = 20  # steps between two looks at how well the surface renderer agrees
+SMOOTHING = 0.8  # of what they find: a batch is a small sample
+
+
+def without_masks(config: Config, scene: Scene) -> bool:
+    """Whether a run has nothing to learn from masks: the conf says so, or each training view's mask is full."""
+    return not config.train.use_masks or all(bool(scene.masks[view].all()) for view in scene.train_views)
+
+
+class Stages:
+    """Which renderer trains now, and when the next takes over.
+
+    A staged run leaves the volume renderer when the surface renderer, on the same rays, is off by no more than
+    ``volume.agreement`` times as much colour as the volume renderer: then the density has become a surface, and what
+    the volume knows the surface knows.  It does so within ``volume.earliest`` and ``volume.latest``.
+
+    Args:
+        config: names the renderers.
+        renderer: the surface renderer; the volume renderer sees its fields.
+        masked: the scene has masks; without them the whole run takes the volume renderer, for nothing else tells the
+            object from what is behind it.
+
+    Attributes:
+        volume: the volume renderer, or None in runs that never use it.
+        volumetric: whether it trains now.
+
+    Raises:
+        ConfigError: an unknown renderer or density.
+    """
+
+    def __init__(self, config: Config, renderer: SurfaceRenderer, masked: bool):
+        kind = config.train.renderer if masked else "volume"
+        if config.train.renderer not in RENDERERS:
+            raise ConfigError(f"train.renderer is {config.train.renderer!r}; known are {', '.join(RENDERERS)}")
+        self.config = config.volume
+        self.staged = kind == "staged"
+        self.volumetric = kind != "surface"
+        device = next(renderer.parameters()).device
+        self.volume = VolumeRenderer(renderer, config.volume).to(device) if self.volumetric else None
+        self.ratio: float | None = None
+
+    def set_progress(self, progress: float) -> None:
+        """Take the progress of the run before a step; ends the volume stage where it is time."""
+        if not self.volumetric:
+            return
+        self.volume.density.set_progress(min(progress / self.config.latest, 1.0) if self._ends else progress)
+        if not self._ends:
+            return
+        agrees = self.ratio is not None and self.ratio <= self.config.agreement and progress >= self.config.earliest
+        if agrees or progress >= self.config.latest:
+            self.volumetric = False
+            measured = "not measured" if self.ratio is None else f"{self.ratio:.2f}"
+            logger.info(
+                "from %.0f %% of the run on the surface renderer trains: its colour error over the volume renderer's "
+                "is %s, the sharpness %.0f",
+                100 * progress, measured, self.volume.density.sharpness.item(),
+            )  # fmt: skip
+
+    @property
+    def _ends(self) -> bool:
+        return self.staged and self.config.latest > 0
+
+    @torch.no_grad()
+    def observe(
+        self,
+        step: int,
+        renderer: SurfaceRenderer,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        batch: PixelBatch,
+        rendering: VolumeRendering,
+    ) -> None:
+        """Now and then, compare the two renderers' colour errors on the rays that a step of the volume stage shaded."""
+        if not self._ends or step % MEASURE_EVERY:
+            return
+        rays = rendering.surface
+        target = batch.rgb[rays]
+        origins, directions = origins.detach()[rays], directions.detach()[rays]
+        trace = renderer.tracer.trace(renderer.sdf.value, origins, directions)
+        colours = torch.full_like(target, -1.0)
+        found = trace.hit.nonzero().squeeze(1)
+        if len(found):
+            points = origins[found] + trace.depth[found].unsqueeze(1) * directions[found]
+            colours[found] = renderer.shade(points, directions[found])
+        volume_error = float((rendering.rgb - target).abs().mean())
+        ratio = float((colours - target).abs().mean()) / max(volume_error, 1e-9)
+        self.ratio = ratio if self.ratio is None else SMOOTHING * self.ratio + (1 - SMOOTHING) * ratio
+
+    def state(self) -> dict | None:
+        """What a checkpoint holds; None in runs without a volume stage."""
+        if self.volume is None:
+            return None
+        return {"volumetric": self.volumetric, "ratio": self.ratio, "density": self.volume.density.state_dict()}
+
+    def restore(self, state: dict | None, path) -> None:
+        """Go on as saved.
+
+        Raises:
+            CheckpointError: the saved run had a volume stage where this one has none, or the other way round.
+        """
+        if (state is None) != (self.volume is None):
+            raise CheckpointError(
+                f"{path}: the volume renderer trained in one of the two runs and not in the other (train.renderer)"
+            )
+        if state is not None:
+            self.volumetric, self.ratio = state["volumetric"], state["ratio"]
+            self.volume.density.load_state_dict(state["density"])
