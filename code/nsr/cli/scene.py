@@ -1,4 +1,4 @@
-"""``nsr scene make|check|perturb|mask|downscale``: folders of images, masks and cameras."""
+"""``nsr scene make|import|check|perturb|mask|downscale``: folders of images, masks and cameras."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 from nsr.cli.arguments import number_from_zero, positive_int, positive_number
 from nsr.cli.locations import output_folder
+from nsr.cli.scene_import import add_import
 
 _EXAMPLES = """\
 examples:
   nsr scene make data/default                        the default scene: a carved stone, 32 views of 256x256
   nsr scene make data/cow --shape cow.obj --texture own --views 48
+  nsr scene import mug/ data/mug                     of your photographs, or of another program's cameras
   nsr scene check photos/mug                         exit code 0 (perhaps with warnings) or 1 (errors)
   nsr scene perturb data/default --degrees 2         writes cameras_linear_init.npz beside cameras.npz
   nsr scene mask photos/mug                          masks from photographs before a plain background
@@ -52,13 +54,14 @@ SPEC_SWITCHES = {
 def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "scene",
-        help="make, check, perturb or mask a scene folder",
+        help="make, import, check, perturb or mask a scene folder",
         description="Scene folders: image/, mask/ and cameras.npz.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     tools = parser.add_subparsers(title="tools", metavar="TOOL", required=True)
     _add_make(tools)
+    add_import(tools)
     _add_check(tools)
     _add_perturb(tools)
     _add_mask(tools)
