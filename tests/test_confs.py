@@ -11,7 +11,7 @@ from nsr.rendering.model import build_renderer
 from nsr.training.trainer import Trainer
 
 CONFS = Path(__file__).resolve().parents[1] / "confs"
-ALL = sorted(CONFS.rglob("*.conf"))
+ALL = sorted(path for path in CONFS.rglob("*.conf") if path.parent.name != "synthetic")  # which are no runs
 SHORT = {
     "train.steps": 2,
     "train.num_pixels": 64,

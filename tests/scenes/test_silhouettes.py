@@ -37,7 +37,23 @@ def test_a_mask_that_the_border_cuts_goes_on_beyond_it():
 
 def test_masks_of_one_kind():
     assert (signed_mask_distance(np.ones((6, 8), bool)) == -10).all()
-    assert (signed_mask_distance(np.zeros((6, 8), bool)) >= 9).all()
+    # An empty mask does not say that the object is not just beside the frame.
+    empty = signed_mask_distance(np.zeros((6, 8), bool))
+    assert empty[0, 0] == empty[5, 3] == 0.5 and empty[2, 4] == 2.5
+
+
+def test_a_cut_object_may_be_anywhere_beyond_the_frame():
+    """The object leaves the frame on the left; on the right, far from there, it may wait just outside."""
+    mask = np.zeros((40, 60), bool)
+    mask[15:25, :10] = True
+    distance = signed_mask_distance(mask)
+    rows, columns = np.mgrid[:40, :60]
+    edge = np.minimum.reduce([rows, 39 - rows, columns, 59 - columns]) + 0.5
+    assert (distance[~mask] <= edge[~mask]).all()
+    assert distance[20, 58] == 1.5 and distance[20, 12] == pytest.approx(2.5)
+    whole = np.zeros((40, 60), bool)
+    whole[15:25, 2:10] = True
+    assert signed_mask_distance(whole)[20, 58] == pytest.approx(48.5)
 
 
 def wide_camera(size=(400, 400), focal=400.0):
@@ -54,7 +70,7 @@ def disc(size, radius):
 
 @pytest.mark.parametrize("largest", [800, 200, 60])
 def test_distances_in_space_are_those_to_the_cone(largest):
-    """A disc of radius r pixels is a cone of slope r / f; points at depth z and offset a lie a - z r / f beside it."""
+    """A disc of radius r pixels is a cone whose tangent is r / f; a point's distance to it is along the cone's normal."""
     silhouettes = Silhouettes([disc((400, 400), 60)], wide_camera(), largest)
     angle = torch.linspace(0, 6, 40)
     offset, depth = torch.linspace(0.1, 0.9, 40), torch.linspace(2.2, 3.6, 40)
@@ -62,7 +78,32 @@ def test_distances_in_space_are_those_to_the_cone(largest):
     distance, inside = silhouettes.distance(0, points)
     assert inside.all()
     blur = 400 / min(largest, 400)
-    torch.testing.assert_close(distance, offset - depth * 60 / 400, atol=0.007 * blur, rtol=0)
+    slope = np.arctan(60 / 400)
+    exact = offset * np.cos(slope) - depth * np.sin(slope)
+    torch.testing.assert_close(distance, exact, atol=0.007 * blur, rtol=0)
+
+
+def test_distances_are_proven_far_off_the_axis_and_with_skew():
+    """Against every ray through the mask: never too large by more than the pixels' own size, and not much too small."""
+    intrinsics = torch.tensor([[[90.0, 12.0, 80.0], [0, 70.0, 60.0], [0, 0, 1]]])
+    cameras = Cameras(intrinsics, torch.eye(4)[None])
+    mask = torch.zeros(121, 161, dtype=torch.bool)
+    mask[5:40, 10:60] = True  # up to 52 degrees off the axis
+    silhouettes = Silhouettes([mask], cameras)
+    v, u = mask.nonzero().unbind(1)
+    _, rays = cameras.rays(torch.zeros(len(u), dtype=torch.long), torch.stack([u, v], 1).float())
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(400, 2, generator=generator) * torch.tensor([160.0, 120.0])
+    _, directions = cameras.rays(torch.zeros(400, dtype=torch.long), pixels)
+    points = directions * (1 + torch.rand(400, 1, generator=generator))
+    along = (points @ rays.T).clamp_min(0)
+    exact = (points.unsqueeze(1) - along.unsqueeze(2) * rays).norm(dim=2).amin(1)
+    proven, inside = silhouettes.distance(0, points)
+    outside = inside & (proven > 0)
+    assert outside.sum() > 200
+    assert (proven - exact)[outside].max() < 0.5 / 70 * 2
+    ratio = (proven / exact)[outside & (exact > 0.2)]
+    assert ratio.min() > 0.3 and ratio.median() > 0.6
 
 
 def test_what_a_camera_cannot_see_is_unknown():

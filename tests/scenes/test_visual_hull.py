@@ -6,6 +6,7 @@ import torch
 
 from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.silhouettes import Silhouettes
 from nsr.scenes.visual_hull import VisualHull
 
 RESOLUTION = 64
@@ -102,3 +103,100 @@ def test_masks_that_contradict_each_other_leave_nothing(sphere_truth):
     away.poses[:, :3, :3] = away.poses[:, :3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     with pytest.raises(SceneError, match="camera convention"):
         VisualHull.carve(masks_of(sphere_truth), away, 32)
+
+
+def spoilt(sphere_truth, *wrong):
+    """Masks of the eight views; those of ``wrong`` show the left half of the object only."""
+    masks = masks_of(sphere_truth)
+    for view in wrong:
+        masks[view][:, 31:] = False
+    return masks
+
+
+def volume(hull):
+    return int((hull.grid < 0).sum())
+
+
+def test_a_vote_passes_over_a_wrong_mask(sphere_truth):
+    cameras = sphere_truth.cameras.to(torch.float32)
+    pixel = 3.0 / 70
+    ball = shell(sphere_truth.radius - pixel)
+    veto = VisualHull.carve(spoilt(sphere_truth, 3), cameras, RESOLUTION)
+    assert (veto.value(ball) > 0).float().mean() > 0.2
+    vote = VisualHull.carve(spoilt(sphere_truth, 3), cameras, RESOLUTION, tolerance=0.13)
+    assert (vote.value(ball) < 0).all()
+    two_wrong = VisualHull.carve(spoilt(sphere_truth, 2, 3), cameras, RESOLUTION, tolerance=0.13)
+    assert (two_wrong.value(ball) > 0).any()
+    assert (VisualHull.carve(spoilt(sphere_truth, 2, 3), cameras, RESOLUTION, tolerance=0.26).value(ball) < 0).all()
+
+
+def test_what_a_vote_says_is_the_ranked_distance(sphere_truth):
+    """Against a sort of all views' distances, where views see different numbers of points."""
+    cameras = sphere_truth.cameras.to(torch.float32)
+    masks = masks_of(sphere_truth)
+    masks[5] = masks[5][:, :30]
+    silhouettes = Silhouettes(masks, cameras)
+    hull = VisualHull.carve(masks, cameras, 24, tolerance=0.27, seen_by=0.0)
+    axis = torch.linspace(-1, 1, 24)
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(-1, 3)
+    points = points[points.norm(dim=1) < 0.9]
+    distances = torch.full((8, len(points)), -2.0)
+    seen = torch.zeros(len(points))
+    for view in range(8):
+        distance, inside = silhouettes.distance(view, points)
+        distances[view] = torch.where(inside, distance, distances[view])
+        seen += inside
+    rank = (0.27 * seen + 1e-6).long()
+    assert set(rank.tolist()) == {1, 2}
+    expected = distances.sort(dim=0, descending=True).values.gather(0, rank.unsqueeze(0)).squeeze(0)
+    expected = torch.maximum(expected, points.norm(dim=1) - 1)
+    torch.testing.assert_close(hull.value(points), expected, atol=1e-5, rtol=0)
+
+
+def test_a_single_view_is_believed_beyond_the_noise_of_outlines(sphere_truth):
+    cameras = sphere_truth.cameras.to(torch.float32)
+    masks = spoilt(sphere_truth, 3)
+    volumes = [
+        volume(VisualHull.carve(masks, cameras, RESOLUTION, tolerance=0.13, outline_noise=noise))
+        for noise in (0.0, 0.02, 0.1, 1.0)
+    ]
+    assert volumes[0] == volume(VisualHull.carve(masks, cameras, RESOLUTION))
+    assert volumes[0] < volumes[1] < volumes[2] < volumes[3]
+    assert volumes[3] == volume(VisualHull.carve(masks, cameras, RESOLUTION, tolerance=0.13))
+
+
+def test_views_that_prove_nothing_do_not_count(sphere_truth):
+    cameras = sphere_truth.cameras.to(torch.float32)
+    others = [0, 1, 2, 4, 5, 6, 7]
+    masks = spoilt(sphere_truth, 3)
+    slacks = [0.0] * 8
+    slacks[3] = float("inf")
+    without = VisualHull.carve([masks[view] for view in others], cameras.select(others), RESOLUTION)
+    assert torch.equal(VisualHull.carve(masks, cameras, RESOLUTION, slacks=slacks).grid, without.grid)
+    slacks[3] = 0.2
+    some = volume(VisualHull.carve(masks, cameras, RESOLUTION, slacks=slacks))
+    assert volume(VisualHull.carve(masks, cameras, RESOLUTION)) < some < volume(without)
+
+
+def test_rough_cameras_leave_a_margin(sphere_truth):
+    exact = sphere_truth.cameras.to(torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    rough = Cameras(exact.intrinsics, exact.poses.clone())
+    rough.poses[:, :3, 3] += 0.06 * torch.randn(8, 3, generator=generator)
+    ball = shell(sphere_truth.radius - 3.0 / 70)
+    assert (VisualHull.carve(masks_of(sphere_truth), rough, RESOLUTION).value(ball) > 0).any()
+    assert (VisualHull.carve(masks_of(sphere_truth), rough, RESOLUTION, camera_noise=0.12).value(ball) < 0).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"tolerance": 0.13}])
+def test_it_never_proves_more_than_is_true(sphere_truth, options):
+    """At grid points and between them, whichever masks are wrong, as long as no more are than tolerated."""
+    cameras = sphere_truth.cameras.to(torch.float32)
+    hull = VisualHull.carve(spoilt(sphere_truth, *([3] if options else [])), cameras, RESOLUTION, **options)
+    points = torch.rand(20000, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    points = points[points.norm(dim=1) < 1]
+    value, distance = hull.value(points), points.norm(dim=1) - sphere_truth.radius
+    outside = value > 0
+    pixel = 3.6 / 70  # at the far side: a mask is off by up to half of one
+    assert (value - distance)[outside].max() < 0.5 * pixel + 1 / RESOLUTION
+    assert (value / distance)[outside & (distance > 0.2)].median() > 0.6

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nsr.training.plots import draw_plots
-from nsr.training.start import carve_hull
+from nsr.training.start import assess_and_carve
 from nsr.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -29,9 +29,10 @@ def scenes(sphere_scene):
 
 
 def test_hulls_batches_and_whole_runs_are_the_same_to_the_bit(scenes, tiny_config, tmp_path):
+    tiny_config.train.weigh_views = True  # which looks at more than a run without it
     hulls, batches, states, pictures = [], [], [], []
     for number, scene in enumerate(scenes):
-        hull = carve_hull(tiny_config, scene, CPU)
+        _, hull = assess_and_carve(tiny_config, scene, CPU)
         hulls.append(torch.zeros(1) if hull is None else hull.grid)
         trainer = Trainer(tiny_config, scene, CPU)
         batches.append(trainer.sampler.draw(2000))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 from nsr.training.pixel_sampler import PixelSampler
@@ -93,3 +94,25 @@ def test_doubtful_pixels_are_never_drawn(sphere_scene):
         drawn = outside[v, u]
         assert not ((drawn > 0) & (drawn <= 0.04 * max(mask.shape))).any()
         assert (drawn > 0.2 * max(mask.shape)).any() and (drawn == 0).any()
+
+
+@pytest.mark.parametrize("anywhere", [1.0, 0.4, 0.0])
+def test_excluded_pixels_are_never_drawn_and_all_others_are(scene, anywhere):
+    excluded = torch.from_numpy(np.random.default_rng(0).random(SIZES[1]) < 0.7)
+    torch.manual_seed(0)
+    sampler = PixelSampler(scene, torch.device("cpu"), anywhere, margin=1.0, excluded={1: excluded})
+    batch = sampler.draw(30000)
+    u, v = batch.pixels[batch.views == 1].long().unbind(1)
+    assert not excluded[v, u].any()
+    drawn = torch.zeros_like(excluded)
+    drawn[v, u] = True
+    assert torch.equal(drawn, ~excluded)
+    share = float((batch.views == 1).float().mean())
+    left = int((~excluded).sum())
+    assert share == pytest.approx(left / (left + 20 * 31 + 9 * 40), abs=0.015 if anywhere == 0 else 0.05)
+
+
+def test_a_scene_without_a_pixel_to_train_on_is_refused(scene):
+    everything = {view: torch.ones(SIZES[view], dtype=torch.bool) for view in scene.train_views}
+    with pytest.raises(SceneError, match="no pixel is left"):
+        PixelSampler(scene, torch.device("cpu"), excluded=everything)

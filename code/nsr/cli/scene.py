@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from nsr.cli.arguments import number_from_zero, positive_int, positive_number
-from nsr.cli.locations import output_folder
+from nsr.cli.locations import find_conf, output_folder
 from nsr.cli.scene_import import add_import
 
 _EXAMPLES = """\
@@ -17,6 +17,7 @@ examples:
   nsr scene import mug/ data/mug                     of your photographs, or of another program's cameras
   nsr scene check photos/mug                         exit code 0 (perhaps with warnings) or 1 (errors)
   nsr scene perturb data/default --degrees 2         writes cameras_linear_init.npz beside cameras.npz
+  nsr scene make data/spot --conf confs/synthetic/spot_textured.conf    a recipe; its mesh is found below NSR_DATA
   nsr scene mask photos/mug                          masks from photographs before a plain background
   nsr scene downscale photos/mug photos/small --factor 2
 """
@@ -76,6 +77,7 @@ def _add_make(tools: argparse._SubParsersAction) -> None:
         "view, depth, normals, albedo and shading. Without options: the default scene.",
     )
     make.add_argument("folder", help="where to write it; must not hold a scene yet")
+    make.add_argument("--conf", help="a recipe, as in confs/synthetic/; other options change it (default: the default scene)")
     for name, (kind, text) in SPEC_FLAGS.items():
         make.add_argument(f"--{name}", type=kind, default=None, help=text)
     for name, text in SPEC_SWITCHES.items():
@@ -86,10 +88,12 @@ def _add_make(tools: argparse._SubParsersAction) -> None:
 
 def _run_make(arguments: argparse.Namespace) -> int:
     from nsr.scenes.synthetic import DEFAULT_SPEC, make_scene
+    from nsr.scenes.synthetic.recipe import load_recipe
 
+    recipe = load_recipe(find_conf(arguments.conf)) if arguments.conf else DEFAULT_SPEC
     names = [field.name for field in dataclasses.fields(DEFAULT_SPEC)]
     given = {name: getattr(arguments, name, None) for name in names}
-    spec = dataclasses.replace(DEFAULT_SPEC, **{name: value for name, value in given.items() if value is not None})
+    spec = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder = output_folder(arguments.folder)
     make_scene(folder, spec)
     print(f"scene: {folder} ({spec.views} views of {spec.width}x{spec.height})")

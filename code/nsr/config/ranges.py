@@ -37,6 +37,8 @@ _RANGES = {
         "mask_tolerance": _NOT_NEGATIVE,
         "hull_resolution": _Range(8),
         "hull_fit_steps": _NOT_NEGATIVE,
+        "hull_tolerance": _Range(0, 0.5),
+        "camera_noise": _Range(0, 0.5),
         "learning_rate": _NOT_NEGATIVE,
         "learning_rate_tables": _NOT_NEGATIVE,
         "learning_rate_cam": _NOT_NEGATIVE,

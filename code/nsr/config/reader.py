@@ -54,6 +54,15 @@ def load_config(path: str | Path, overrides: dict[str, Any] | list[str] | None =
     return config
 
 
+def load_settings(path: str | Path, cls: type) -> Any:
+    """Read a HOCON file into a dataclass other than ``Config``, laid over its defaults.
+
+    Raises:
+        ConfigError: as ``load_config``; ranges are the dataclass's own affair.
+    """
+    return _fill(cls, _parse_file(Path(path)), _Place(str(path), root=cls))
+
+
 def dump_config(config: Config, path: str | Path) -> None:
     """Write ``config`` as HOCON that ``load_config`` reads back equal; the file appears whole or not at all.
 
@@ -71,9 +80,10 @@ class _Place:
 
     source: str
     key: str = ""
+    root: type = Config  # what the whole file describes
 
     def down(self, name: str) -> _Place:
-        return _Place(self.source, f"{self.key}.{name}" if self.key else name)
+        return _Place(self.source, f"{self.key}.{name}" if self.key else name, self.root)
 
     def wrong_type(self, value: Any, wanted: str) -> ConfigError:
         shown = value if isinstance(value, (bool, int, float, str, list, dict, type(None))) else str(value)
@@ -184,6 +194,11 @@ def _convert(value: Any, hint: Any, place: _Place, base: Any) -> Any:
         if not isinstance(value, list):
             raise place.wrong_type(value, f"a list of {_plural(typing.get_args(hint)[0])}, as in [1, 2]")
         return [_convert(item, typing.get_args(hint)[0], place.down(str(i)), None) for i, item in enumerate(value)]
+    if origin is tuple:
+        kinds = typing.get_args(hint)
+        if not isinstance(value, list) or len(value) != len(kinds):
+            raise place.wrong_type(value, f"a list of {len(kinds)} {_plural(kinds[0])}")
+        return tuple(_convert(item, kind, place.down(str(i)), None) for i, (item, kind) in enumerate(zip(value, kinds)))
     if hint is dict or origin is dict:
         if not isinstance(value, dict):
             raise place.wrong_type(value, "a block { ... }")
@@ -214,7 +229,7 @@ def _override(config: Config, pairs: dict[str, Any]) -> Config:
 def _unknown_key(cls: type, place: _Place, name: str) -> ConfigError:
     section = [field.name for field in dataclasses.fields(cls)]
     prefix = place.key[: -len(name)]
-    everywhere = list(_all_keys(Config, ""))
+    everywhere = list(_all_keys(place.root, ""))
     same_name = [key for key in everywhere if key.rpartition(".")[2] == name]
     near_here = difflib.get_close_matches(name, section, n=1)
     leaf_names = {key.rpartition(".")[2]: key for key in reversed(everywhere)}

@@ -142,6 +142,9 @@ class TrainConfig:
     init: str = "sphere"  # sphere | hull: where the field starts
     hull_resolution: int = 128  # grid points of the visual hull along each axis
     hull_fit_steps: int = 200  # of the short fit to the hull's distance
+    hull_tolerance: float = 0.0  # share of the views seeing a place that may be mistaken, within mask_tolerance of their outlines
+    camera_noise: float = 0.0  # how far rough cameras misplace what they see, units of the normalised frame
+    weigh_views: bool = False  # compare the views, and use less of those whose masks or pictures are doubtful
     learning_rate: float = 1.0e-4
     learning_rate_tables: float = 1.0e-4  # of hash tables
     learning_rate_cam: float = 1.0e-4

@@ -18,6 +18,8 @@ from nsr.rendering.image import RenderedView, render_view
 from nsr.rendering.pictures import as_uint8, normal_picture
 from nsr.scenes.pictures import write_picture
 from nsr.scenes.scene import Scene
+from nsr.scenes.silhouettes import Silhouettes
+from nsr.scenes.trust import assess_views
 from nsr.scenes.visual_hull import VisualHull
 
 HULL_RESOLUTION = 160
@@ -77,14 +79,18 @@ def score_views(
 
 
 class HullSilhouettes:
-    """What the visual hull of a scene's training views looks like from any of its cameras."""
+    """What the visual hull of a scene's training views looks like from any of its cameras.
+
+    Masks that the others contradict do not carve it.
+    """
 
     def __init__(self, scene: Scene, resolution: int = HULL_RESOLUTION):
         self.cameras = scene.cameras
         self.sizes = [tuple(mask.shape) for mask in scene.masks]
-        hull = VisualHull.carve(
-            [scene.masks[view] for view in scene.train_views], scene.cameras.select(scene.train_views), resolution
-        )
+        masks, cameras = [scene.masks[view] for view in scene.train_views], scene.cameras.select(scene.train_views)
+        silhouettes = Silhouettes(masks, cameras)
+        slacks = assess_views(scene, masks, cameras, silhouettes).slacks
+        hull = VisualHull.carve(masks, cameras, resolution, slacks=slacks, silhouettes=silhouettes)
         self.viewer = surface_viewer(extract_mesh(hull.value, resolution, largest_only=False))
 
     def of(self, view: int) -> np.ndarray:

@@ -140,7 +140,7 @@ def _cut_by_frame(views: list[ViewFacts]) -> Iterator[Judgement]:
 
 
 def _duplicate_images(views: list[ViewFacts]) -> Iterator[Judgement]:
-    for group in _groups(views, lambda facts: facts.image_hash):
+    for group in duplicate_views(views):
         yield "warning", f"{_names(group)} have the same image: each view should be a photograph of its own"
 
 
@@ -161,23 +161,40 @@ def _groups(views: list[ViewFacts], key: Callable[[ViewFacts], bytes]) -> list[l
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _blurred(views: list[ViewFacts]) -> Iterator[Judgement]:
-    """Outliers of log sharpness, since textures and sizes in the frame differ from scene to scene."""
+def blurred_views(views: list[ViewFacts]) -> list[tuple[ViewFacts, float]]:
+    """Outliers of log sharpness, since textures and sizes in the frame differ from scene to scene.
+
+    Each with its sharpness as a part of what would pass, in (0, 1).
+    """
     views = [facts for facts in views if facts.sharpness > 0]
     if len(views) < FEWEST_VIEWS:
-        return
+        return []
     logs = np.log([facts.sharpness for facts in views])
     spread = 1.4826 * np.median(np.abs(logs - np.median(logs)))
     limit = np.median(logs) - max(4 * spread, np.log(BLUR_RATIO))
-    if blurred := [facts for facts, log in zip(views, logs, strict=True) if log < limit]:
+    return [(facts, float(np.exp(log - limit))) for facts, log in zip(views, logs, strict=True) if log < limit]
+
+
+def overexposed_views(views: list[ViewFacts]) -> list[tuple[ViewFacts, float]]:
+    """Views with far more white inside the mask than the median view, each with the share that is as in that one."""
+    if not views:
+        return []
+    usual = float(np.median([facts.overexposed for facts in views]))
+    return [(facts, 1 - facts.overexposed + usual) for facts in views if facts.overexposed > usual + OVEREXPOSED_EXCESS]
+
+
+def duplicate_views(views: list[ViewFacts]) -> list[list[ViewFacts]]:
+    """Groups of views whose images are the same in every pixel."""
+    return _groups(views, lambda facts: facts.image_hash)
+
+
+def _blurred(views: list[ViewFacts]) -> Iterator[Judgement]:
+    if blurred := [facts for facts, _ in blurred_views(views)]:
         yield "warning", f"{_names(blurred)} may be blurred: far less sharp than the median view; leave such views out"
 
 
 def _overexposed(views: list[ViewFacts]) -> Iterator[Judgement]:
-    if not views:
-        return
-    limit = float(np.median([facts.overexposed for facts in views])) + OVEREXPOSED_EXCESS
-    if burnt := [facts for facts in views if facts.overexposed > limit]:
+    if burnt := [facts for facts, _ in overexposed_views(views)]:
         worst = max(facts.overexposed for facts in burnt)
         yield "warning", (
             f"{_names(burnt)} may be overexposed: up to {worst:.0%} of the object is white, far more than elsewhere"

@@ -61,6 +61,13 @@ def resolve_scene_folder(data_dir: str | Path, scan_id: int = -1) -> Path:
     raise SceneError(f"no scene {folders[0].name}: looked in {', '.join(map(str, folders))}{there}")
 
 
+def find_data_file(name: str | Path) -> Path | None:
+    """A file that a conf names, looked for where ``resolve_scene_folder`` looks for scenes; None: it is nowhere."""
+    path = Path(name).expanduser()
+    candidates = [path] if path.is_absolute() else [root / path for root in _roots()]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
 def _roots() -> list[Path]:
     here = Path.cwd()
     roots = [here]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 
 from nsr.errors import SceneError
@@ -12,9 +15,11 @@ from nsr.scenes.silhouettes import Silhouettes
 class VisualHull:
     """A signed field on a grid over [-1, 1]^3 whose zero set is the visual hull.
 
-    At every grid point it is the largest of the views' signed distances to their silhouette cones, which is smooth
-    across the outline, so that the zero set is placed to a fraction of a cell.  It is exact in sign, and a distance
-    near the surface away from creases.
+    At every grid point it is the largest of the views' signed distances to their silhouette cones, or, where wrong
+    masks are tolerated, the largest but some: a point is outside where **more** views than may be wrong say so, and it
+    is at least so far from the object as the least of those views proves.  Each is smooth across the outline, so
+    that the zero set is placed to a fraction of a cell.  Outside it is a lower bound of the distance to the object as
+    long as no more masks are wrong than tolerated, save that between grid points it is interpolated.
 
     Attributes:
         grid: ``[R, R, R]`` float32, indexed x, y, z, positive outside.
@@ -34,6 +39,10 @@ class VisualHull:
         cameras: Cameras,
         resolution: int = 128,
         seen_by: float = 0.25,
+        tolerance: float = 0.0,
+        outline_noise: float = math.inf,
+        camera_noise: float = 0.0,
+        slacks: Sequence[float] | None = None,
         silhouettes: Silhouettes | None = None,
     ) -> VisualHull:
         """Carve from masks.
@@ -44,6 +53,13 @@ class VisualHull:
             resolution: grid points along each axis.
             seen_by: a point inside the hull must lie in the frames of at least this fraction of the views (and of
                 two); what lies outside a frame is unknown to that view.
+            tolerance: share of the views seeing a point (rounded down to whole views) that may call it empty by mistake.
+            outline_noise: how far beside their outlines they may be mistaken, as a fraction of the image's longer side;
+                beyond that a single view is believed.
+            camera_noise: how far the cameras may misplace what they see, units of the normalised frame; every
+                silhouette proves that much less.
+            slacks: the same for single views: by how much less each one's silhouette proves; infinite for a view that
+                proves nothing and counts for nothing.
             silhouettes: of the same masks, where they exist already.
 
         Raises:
@@ -56,18 +72,28 @@ class VisualHull:
         radius = points.norm(dim=1)
         value = radius - 1
         candidate = (value < 4 / resolution).nonzero().squeeze(1)
-        farthest = torch.full((len(candidate),), -2.0, device=device)
+        # The largest distances so far, in falling order; as many as may be passed over, and one.
+        slacks = [0.0] * silhouettes.views if slacks is None else slacks
+        voters = [view for view in range(silhouettes.views) if math.isfinite(slacks[view])]
+        ranks = int(tolerance * len(voters) + 1e-6) + 1
+        farthest = torch.full((ranks, len(candidate)), -2.0, device=device)
+        beyond_noise = torch.full((len(candidate),), -2.0, device=device)
         seen = torch.zeros(len(candidate), device=device)
-        for view in range(silhouettes.views):
+        for view in voters:
+            noise = outline_noise * silhouettes.longer_side_span(view)
             for start in range(0, len(candidate), 1 << 18):
                 part = slice(start, start + (1 << 18))
                 distance, inside = silhouettes.distance(view, points[candidate[part]])
                 seen[part] += inside
-                farthest[part] = torch.where(inside, torch.maximum(farthest[part], distance), farthest[part])
-        needed = min(max(2, round(seen_by * silhouettes.views)), silhouettes.views)
-        unseen = seen < needed
-        farthest = torch.where(unseen, farthest.clamp_min(2 / resolution), farthest)
-        value[candidate] = torch.maximum(value[candidate], farthest)
+                distance = torch.where(inside, distance - slacks[view], torch.full_like(distance, -2.0))
+                beyond_noise[part] = torch.maximum(beyond_noise[part], distance - noise)
+                for ranked in farthest[:, part]:
+                    distance, ranked[:] = torch.minimum(ranked, distance), torch.maximum(ranked, distance)
+        passed_over = (tolerance * seen + 1e-6).long().unsqueeze(0)
+        voted = torch.maximum(farthest.gather(0, passed_over).squeeze(0), beyond_noise) - camera_noise
+        needed = min(max(2, round(seen_by * len(voters))), len(voters))
+        voted = torch.where(seen < needed, voted.clamp_min(2 / resolution), voted)
+        value[candidate] = torch.maximum(value[candidate], voted)
         if not (value < 0).any():
             raise SceneError(
                 "the visual hull is empty: no point of the unit sphere lies inside the masks of all the views that "

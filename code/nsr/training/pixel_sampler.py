@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from nsr.errors import SceneError
 from nsr.scenes.scene import Scene
 
 
@@ -37,6 +38,10 @@ class PixelSampler:
             ``margin`` (a fraction of the longer side).
         tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are never drawn: an outline
             is known to a pixel or two, and less well where it was drawn by hand.  Needs ``anywhere`` below 1.
+        excluded: pixels that are never drawn at all: view -> ``[H, W]`` bool.
+
+    Raises:
+        SceneError: every pixel of every training view is excluded.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class PixelSampler:
         anywhere: float = 1.0,
         margin: float = 0.02,
         tolerance: float = 0.0,
+        excluded: dict[int, torch.Tensor] | None = None,
     ):
         self.anywhere = anywhere
         self.views = torch.tensor(scene.train_views, device=device)
@@ -56,19 +62,25 @@ class PixelSampler:
         self.widths = torch.tensor([width for _, width in shapes], device=device)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)]).to(device)
         self.near = self.doubtful = torch.empty(0, dtype=torch.int32, device=device)
-        if anywhere < 1:
+        if anywhere < 1 or excluded:
             near, doubtful = [], []
             for view, start in zip(scene.train_views, self.starts[:-1].tolist()):
-                for kind, chosen in zip((near, doubtful), _near(scene.masks[view].numpy(), margin, tolerance)):
-                    kind.append(torch.from_numpy((np.flatnonzero(chosen) + start).astype(np.int32)))
+                chosen, avoided = _near(scene.masks[view].numpy(), margin, tolerance, anywhere)
+                if excluded and view in excluded:
+                    never = excluded[view].numpy()
+                    chosen, avoided = chosen & ~never, avoided | never
+                for kind, pixels in zip((near, doubtful), (chosen, avoided)):
+                    kind.append(torch.from_numpy((np.flatnonzero(pixels) + start).astype(np.int32)))
             self.near, self.doubtful = torch.cat(near).to(device), torch.cat(doubtful).to(device)
+            if excluded and len(self.near) == 0:
+                raise SceneError(f"{scene.name}: no pixel is left to train on; every view is distrusted in every pixel")
 
     def draw(self, count: int) -> PixelBatch:
         """A batch of ``count`` pixels."""
         device = self.rgb.device
         everywhere = count if len(self.near) == 0 else round(count * self.anywhere)
         flat = torch.randint(len(self.mask), (everywhere,), device=device)
-        if everywhere < count:
+        if len(self.near):
             near = self.near[torch.randint(len(self.near), (count,), device=device)].long()
             # Doubtful pixels among those drawn anywhere give way to ones near the masks.
             doubtful = _is_among(flat.int(), self.doubtful)
@@ -103,8 +115,13 @@ def _is_among(values: torch.Tensor, ascending: torch.Tensor) -> torch.Tensor:
     return ascending[place] == values
 
 
-def _near(mask: np.ndarray, margin: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the mask with those beyond the tolerance and within the margin; and those within the tolerance."""
+def _near(mask: np.ndarray, margin: float, tolerance: float, anywhere: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the mask with those beyond the tolerance and within the margin; and those within the tolerance.
+
+    Where pixels are drawn anywhere at all, near is everywhere and the tolerance has no say.
+    """
+    if anywhere == 1:
+        return np.ones_like(mask), np.zeros_like(mask)
     if not mask.any():
         return mask, mask
     outside, longer = ndimage.distance_transform_edt(~mask), max(mask.shape)

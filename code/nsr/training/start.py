@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from nsr.config.schema import Config
@@ -11,21 +13,41 @@ from nsr.rendering.bounds import HullBounds
 from nsr.rendering.model import build_renderer
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.scene import Scene
+from nsr.scenes.silhouettes import Silhouettes
+from nsr.scenes.trust import ViewTrust, assess_views
 from nsr.scenes.visual_hull import VisualHull
 
 STARTS = ("sphere", "hull")
 
 
-def carve_hull(config: Config, scene: Scene, device: torch.device, masked: bool = True) -> VisualHull | None:
-    """The visual hull of the training views, where the conf makes use of one and the scene is ``masked``."""
+def assess_and_carve(
+    config: Config, scene: Scene, device: torch.device, masked: bool = True
+) -> tuple[ViewTrust | None, VisualHull | None]:
+    """How far the training views are believed, and their visual hull; each where the conf makes use of it, and the hull
+    where the scene is ``masked``."""
     if config.train.init not in STARTS:
         raise ConfigError(f"train.init is {config.train.init!r}; known are {', '.join(STARTS)}")
-    tracer = config.model.ray_tracer
-    if not masked or config.train.init != "hull" and config.loss.silhouette_weight <= 0 and tracer.hull_margin <= 0:
-        return None
+    train, tracer = config.train, config.model.ray_tracer
+    carve = masked and (train.init == "hull" or config.loss.silhouette_weight > 0 or tracer.hull_margin > 0)
+    if not carve and not train.weigh_views:
+        return None, None
     masks = [scene.masks[view].to(device) for view in scene.train_views]
     cameras = scene.cameras.select(scene.train_views).to(device)
-    return VisualHull.carve(masks, cameras, config.train.hull_resolution)
+    silhouettes = Silhouettes(masks, cameras)
+    trust = assess_views(scene, masks, cameras, silhouettes, train.camera_noise) if train.weigh_views else None
+    if not carve:
+        return trust, None
+    hull = VisualHull.carve(
+        masks,
+        cameras,
+        train.hull_resolution,
+        tolerance=train.hull_tolerance,
+        outline_noise=train.mask_tolerance or math.inf,
+        camera_noise=train.camera_noise,
+        slacks=None if trust is None else trust.slacks,
+        silhouettes=silhouettes,
+    )
+    return trust, hull
 
 
 def start_renderer(

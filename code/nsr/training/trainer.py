@@ -28,7 +28,7 @@ from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
 from nsr.training.stages import Stages, without_masks
-from nsr.training.start import carve_hull, start_renderer
+from nsr.training.start import assess_and_carve, start_renderer
 
 logger = logging.getLogger("nsr")
 
@@ -90,11 +90,15 @@ class Trainer:
         self.terms, self.volume_terms = make_loss_terms(config), make_volume_terms(config, masked)
         seed_everything(config.train.seed)
         state = load_checkpoint(resume, device) if resume else None
-        self.hull: VisualHull | None = carve_hull(config, scene, device, masked)
-        if self.hull and config.train.train_cameras:
+        trust, hull = assess_and_carve(config, scene, device, masked)
+        self.hull: VisualHull | None = hull
+        for remark in trust.remarks if trust else ():
+            logger.warning("%s", remark)
+        if self.hull and config.train.train_cameras and config.train.camera_noise == 0:
             logger.warning(
                 "the visual hull is carved with the cameras as they are before training; where they are rough, start "
-                "from the sphere: train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0"
+                "from the sphere (train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0) or say "
+                "how rough: train.camera_noise = 0.02"
             )
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
@@ -106,7 +110,11 @@ class Trainer:
         self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
         self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
         self.sampler = PixelSampler(
-            scene, device, config.train.pixels_anywhere, tolerance=config.train.mask_tolerance
+            scene,
+            device,
+            config.train.pixels_anywhere,
+            tolerance=config.train.mask_tolerance,
+            excluded=trust.excluded_pixels(scene, hull) if trust else None,
         )
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
@@ -269,9 +277,8 @@ class Trainer:
         near = self.hull_points[chosen] + 0.05 * torch.randn(half, 3, device=self.device)
         points = torch.cat([uniform[half:], near.clamp(-1, 1)])
         value = self.hull.value(points)
-        # A tenth is taken off for rays away from the optical axis, along which a pixel spans less, and half a cell for
-        # the interpolation, which overstates the distance beside convex outlines.
-        proven = 0.9 * value - 1 / self.hull.resolution
+        # Half a cell is taken off for the interpolation, which overstates the distance beside convex outlines.
+        proven = value - 1 / self.hull.resolution
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
 
     def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
