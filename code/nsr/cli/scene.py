@@ -1,4 +1,4 @@
-"""``nsr scene make|import|check|perturb|mask|downscale``: folders of images, masks and cameras."""
+"""``nsr scene make|import|board|check|perturb|mask|downscale``: folders of images, masks and cameras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nsr.cli.arguments import number_from_zero, positive_int, positive_number
 from nsr.cli.locations import find_conf, output_folder
-from nsr.cli.scene_import import add_import
+from nsr.cli.scene_import import add_board, add_import
 
 _EXAMPLES = """\
 examples:
@@ -63,6 +63,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     tools = parser.add_subparsers(title="tools", metavar="TOOL", required=True)
     _add_make(tools)
     add_import(tools)
+    add_board(tools)
     _add_check(tools)
     _add_perturb(tools)
     _add_mask(tools)

@@ -1,4 +1,4 @@
-"""``nsr scene import``: own photographs, and the cameras of other programs, as a scene folder."""
+"""``nsr scene import`` and ``nsr scene board``: own photographs, and the cameras of other programs, as a scene."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from nsr.cli.locations import output_folder
 _EXAMPLES = """\
 examples:
   nsr scene import mug/ data/mug                           a COLMAP, nerfstudio, ... folder: recognised by its files
+  nsr scene import photos/ data/mug                        photographs only: COLMAP finds the cameras (pycolmap)
   nsr scene import mug/ data/mug --masks mug/masks         masks that you made
   nsr scene import dino/ data/dino --masks threshold --threshold 0.19 --dilate 10 --erode 10
   nsr scene import room/ data/room --masks none --center 0 0 1.2 --radius 0.8
 
 docs/own_photographs.md says more: what each format is taken to mean, and what to do when a scene fails its check.
 """
+
+# As nsr.scenes.importing.formats has them, which takes long to import.
+FORMATS = (
+    "transforms", "blender", "colmap", "llff", "middlebury", "polycam", "record3d", "metashape", "board",
+    "photographs",
+)  # fmt: skip
 
 
 def add_import(tools: argparse._SubParsersAction) -> None:
@@ -30,8 +37,20 @@ def add_import(tools: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("source", help="folder or file of the other program")
     parser.add_argument("target", help="where to write the scene; must not hold one yet")
-    parser.add_argument("--format", help="of the source, instead of recognising it: %(choices)s", choices=_formats())
+    parser.add_argument("--format", help="of the source, instead of recognising it: %(choices)s", choices=FORMATS)
     parser.add_argument("--images", type=Path, help="folder of the photographs, where the source does not lead there")
+    parser.add_argument(
+        "--matcher",
+        choices=("exhaustive", "sequential"),
+        help="for a plain folder of photographs: compare all pairs, or neighbours only, as for a film (default: all)",
+    )
+    parser.add_argument(
+        "--board",
+        type=positive_number,
+        nargs=4,
+        metavar=("COLUMNS", "ROWS", "MARKER", "GAP"),
+        help="photographs of a ring of ArUco markers as 'nsr scene board' prints it (default: 7 5 30 8)",
+    )
     parser.add_argument("--views", type=Path, help="text file: the photographs to take, a name a line (default: all)")
     masks = parser.add_argument_group("masks")
     masks.add_argument(
@@ -71,10 +90,6 @@ def add_import(tools: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def _formats() -> tuple[str, ...]:
-    return ("transforms", "blender", "middlebury", "colmap")
-
-
 def _run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
@@ -83,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     method = arguments.masks
     options = ImportOptions(
-        format=arguments.format,
+        format=arguments.format or ("board" if arguments.board else None),
         images=arguments.images,
         masks=method if method is None or method in METHODS else Path(method).expanduser(),
         mask_options=MaskOptions(
@@ -98,6 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sphere=_sphere(arguments),
         normalise=arguments.normalise,
         agreement=arguments.agreement,
+        reading=_reading(arguments),
     )
     target = output_folder(arguments.target)
     report = import_scene(Path(arguments.source).expanduser(), target, options)
@@ -109,6 +125,56 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"masks and cameras: IoU with the visual hull {median:.3f} (median), {worst:.3f} (worst)")
     if report.points:
         print(f"sparse points: {report.points}")
+    return 0
+
+
+def _ring(values: list[float]):
+    from nsr.errors import SceneError
+    from nsr.scenes.importing.board import MarkerRing
+
+    columns, rows, marker, gap = values
+    if columns % 1 or rows % 1:
+        raise SceneError(f"--board: {columns:g} columns and {rows:g} rows must be whole numbers")
+    return MarkerRing(int(columns), int(rows), marker, gap)
+
+
+def _reading(arguments: argparse.Namespace) -> dict:
+    """What only one format's reader understands."""
+    from nsr.errors import SceneError
+
+    if arguments.matcher and arguments.format != "photographs":
+        raise SceneError("--matcher goes with --format photographs")
+    if arguments.board and arguments.format not in (None, "board"):
+        raise SceneError("--board goes with --format board")
+    reading = {"matcher": arguments.matcher} if arguments.matcher else {}
+    return reading | ({"ring": _ring(arguments.board)} if arguments.board else {})
+
+
+def add_board(tools: argparse._SubParsersAction) -> None:
+    parser = tools.add_parser(
+        "board",
+        help="print a sheet of markers to photograph an object in",
+        description="Write a sheet with a ring of ArUco markers; print it at its true size, lay it flat, put the object "
+        "into the middle, and 'nsr scene import PHOTOGRAPHS TARGET --format board' finds the cameras.",
+    )
+    parser.add_argument("file", help="a .png or .pdf")
+    parser.add_argument(
+        "--board",
+        type=positive_number,
+        nargs=4,
+        default=[7, 5, 30, 8],
+        metavar=("COLUMNS", "ROWS", "MARKER", "GAP"),
+        help="markers along the sides, and millimetres of a marker's side and of a gap (default: 7 5 30 8)",
+    )
+    parser.set_defaults(run=_run_board)
+
+
+def _run_board(arguments: argparse.Namespace) -> int:
+    from nsr.scenes.importing.board import write_board
+
+    ring = _ring(arguments.board)
+    write_board(arguments.file, ring)
+    print(f"board: {arguments.file} ({ring.size[0]:g} x {ring.size[1]:g} mm and a margin); print it at 100 %")
     return 0
 
 

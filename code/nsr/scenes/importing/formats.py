@@ -6,8 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nsr.errors import SceneError
+from nsr.scenes.importing.board import read_board
 from nsr.scenes.importing.colmap import find_model, read_colmap
+from nsr.scenes.importing.files import list_photographs
+from nsr.scenes.importing.llff import FILE as LLFF_FILE
+from nsr.scenes.importing.llff import read_llff
+from nsr.scenes.importing.metashape import find_xml, read_metashape
 from nsr.scenes.importing.middlebury import find_par, read_middlebury
+from nsr.scenes.importing.photographs import read_photographs
+from nsr.scenes.importing.polycam import find_keyframes, read_polycam
+from nsr.scenes.importing.record3d import find_metadata, read_record3d
 from nsr.scenes.importing.source import Source
 from nsr.scenes.importing.transforms import BLENDER_FILE, FILE, read_transforms
 
@@ -23,8 +31,17 @@ FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[..., Source]]] = {
         read_transforms,
     ),
     "blender": (_has(BLENDER_FILE), read_transforms),
-    "middlebury": (lambda source: find_par(source) is not None, read_middlebury),
     "colmap": (lambda source: find_model(source) is not None, read_colmap),
+    "llff": (lambda source: _has(LLFF_FILE)(source) or source.name == LLFF_FILE, read_llff),
+    "middlebury": (lambda source: find_par(source) is not None, read_middlebury),
+    "polycam": (lambda source: find_keyframes(source) is not None, read_polycam),
+    "record3d": (lambda source: find_metadata(source) is not None, read_record3d),
+    "metashape": (lambda source: find_xml(source) is not None, read_metashape),
+    "board": (lambda source: False, read_board),  # only by name: a photograph does not tell that a board was meant
+    "photographs": (
+        lambda source: any(map(list_photographs, (source, source / "images", source / "image"))),
+        read_photographs,
+    ),
 }
 
 

@@ -63,6 +63,8 @@ def fit_camera(view: SourceView) -> tuple[np.ndarray, tuple[int, int], int]:
     """
     stored, orientation = header(view.image)
     turned = stored[::-1] if orientation >= 5 else stored
+    if view.orientation is not None:
+        return view.intrinsics, turned if view.orientation >= 5 else stored, view.orientation
     if view.size is None or view.size == stored:
         if orientation != 1 and turned == stored:
             logger.warning(

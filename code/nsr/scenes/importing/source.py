@@ -21,11 +21,12 @@ class SourceView:
 
     Attributes:
         name: of the photograph in the source, for messages and for the order of views.
-        image: its file; mask: the object's mask where the source has one.
+        image: its file.
         intrinsics: ``[3, 3]`` in pixels of ``size``, pixel (0, 0) the **centre** of the first.
         pose: ``[4, 4]`` camera to the source's world, OpenCV axes.
         size: height and width that the intrinsics are for; None: the file's.
-        lens: the distortion.
+        lens: the distortion; mask: the object's mask where the source has one.
+        orientation: EXIF orientation by which the stored pixels are to be turned; None: what the sizes tell.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SourceView:
     size: tuple[int, int] | None = None
     lens: Lens = field(default_factory=Lens)
     mask: Path | None = None
+    orientation: int | None = None
 
 
 @dataclass
