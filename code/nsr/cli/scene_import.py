@@ -154,8 +154,8 @@ def add_board(tools: argparse._SubParsersAction) -> None:
     parser = tools.add_parser(
         "board",
         help="print a sheet of markers to photograph an object in",
-        description="Write a sheet with a ring of ArUco markers; print it at its true size, lay it flat, put the object "
-        "into the middle, and 'nsr scene import PHOTOGRAPHS TARGET --format board' finds the cameras.",
+        description="Write a sheet with a ring of ArUco markers; print it at its true size, lay it flat, put the "
+        "object into the middle, and 'nsr scene import PHOTOGRAPHS TARGET --format board' finds the cameras.",
     )
     parser.add_argument("file", help="a .png or .pdf")
     parser.add_argument(

@@ -71,13 +71,15 @@ def metashape(capture, tmp_path):
         sensors += f"""<sensor id="{view}" type="frame"><resolution width="64" height="48"/>
           <calibration type="frame" class="initial"><f>1</f></calibration>
           <calibration type="frame" class="adjusted"><resolution width="64" height="48"/><f>{k[1, 1]}</f>
-          <cx>{k[0, 2] + 0.5 - 32}</cx><cy>{k[1, 2] + 0.5 - 24}</cy><b1>{k[0, 0] - k[1, 1]}</b1></calibration></sensor>"""
+          <cx>{k[0, 2] + 0.5 - 32}</cx><cy>{k[1, 2] + 0.5 - 24}</cy><b1>{k[0, 0] - k[1, 1]}</b1></calibration>
+          </sensor>"""
         entries = " ".join(f"{entry:.17g}" for entry in pose.ravel())
         cameras += f"""<camera id="{view}" sensor_id="{view}" component_id="0" label="{name[:-4]}">
           <transform>{entries}</transform></camera>"""
     cameras += '<camera id="99" sensor_id="0" label="lost"/>'
     (folder / "cameras.xml").write_text(
-        f'<?xml version="1.0" encoding="UTF-8"?><document version="1.5.0"><chunk label="1"><sensors>{sensors}</sensors>'
+        '<?xml version="1.0" encoding="UTF-8"?><document version="1.5.0"><chunk>'
+        f"<sensors>{sensors}</sensors>"
         f"<cameras>{cameras}</cameras></chunk></document>",
         encoding="utf-8",
     )

@@ -155,8 +155,8 @@ def read_board(source: Path, images: Path | None = None, ring: MarkerRing = Mark
         raise SceneError(f"{folder}: the camera cannot be calibrated; look at the board from more sides") from failure
     if not error < LARGEST_ERROR:
         raise SceneError(
-            f"{folder}: the markers miss the ring's measures by {error:.1f} pixels: check --board (columns, rows, marker, "
-            "gap), that the sheet is flat, and that the zoom was not changed"
+            f"{folder}: the markers miss the ring's measures by {error:.1f} pixels: check --board (columns, rows, "
+            "marker, gap), that the sheet is flat, and that the zoom was not changed"
         )
     lens = Lens(radial=(float(distortion.ravel()[0]),))
     views = []
