@@ -1,12 +1,15 @@
 """Style modulation: the position decides, frequencies stay, and without a style it is the bank itself."""
 
+import logging
+
 import pytest
 import torch
 
 from nsr.config.schema import EncodingConfig
 from nsr.errors import ConfigError
-from nsr.fields.dual import Dual
 from nsr.fields.encoding import make_encoding
+from nsr.ops import backend
+from nsr.ops.dual import Dual
 
 SMALL = dict(
     levels=3, features=2, log2_table=9, base_resolution=3, finest_resolution=9, amplitude=0.2, width=6, outputs=4,
@@ -64,6 +67,18 @@ def test_demodulation_keeps_each_bands_frequency():
     torch.testing.assert_close(norms, own.expand_as(norms), rtol=1e-4, atol=1e-5)
     directions = torch.stack(columns) / norms
     assert directions.std(dim=2).max() > 0.05  # it is the direction that the style turns
+
+
+def test_it_says_once_that_its_bands_are_not_compiled(monkeypatch, caplog):
+    monkeypatch.setattr(backend, "_said", set())
+    monkeypatch.delenv("NSR_BACKEND", raising=False)
+    encoding = modulated()
+    with caplog.at_level(logging.WARNING, logger="nsr"):
+        encoding(torch.zeros(1, 3))
+        encoding(torch.zeros(1, 3))
+    assert [record.message for record in caplog.records if "style modulation is not compiled" in record.message] == [
+        "style modulation is not compiled: the bands of FFB_StyleMod run as plain PyTorch"
+    ]
 
 
 @pytest.mark.parametrize(

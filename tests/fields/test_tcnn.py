@@ -15,6 +15,7 @@ import nsr.fields.tcnn as tcnn
 from nsr.config.schema import EncodingConfig
 from nsr.errors import ConfigError
 from nsr.fields.encoding import make_encoding
+from nsr.ops import backend
 from nsr.ops.hash_encode import GridLayout, hash_encode, hash_encode_reference
 
 SMALL = dict(levels=3, features=2, log2_table=8, base_resolution=4, finest_resolution=16)
@@ -23,7 +24,7 @@ SMALL = dict(levels=3, features=2, log2_table=8, base_resolution=4, finest_resol
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """Nothing said yet, no backend forced, no library."""
-    monkeypatch.setattr(tcnn, "_said", set())
+    monkeypatch.setattr(backend, "_said", set())
     monkeypatch.delenv("NSR_BACKEND", raising=False)
     monkeypatch.setitem(sys.modules, "tinycudann", None)
 

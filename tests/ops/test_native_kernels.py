@@ -19,19 +19,9 @@ NUMBERS = {torch.float32: 0, torch.float64: 1, torch.float16: 2}
 
 
 @pytest.fixture(scope="module")
-def emulated(tmp_path_factory, native):
-    """The kernels as a program of the CPU, with address and undefined-behaviour sanitizers."""
-    program = tmp_path_factory.mktemp("kernels") / "emulated_kernels"
-    tools = native_build.find_toolchain(cuda=False)
-    source = Path(__file__).with_name("emulated_kernels.cpp")
-    flags = ["-std=c++20", "-O1", "-g1", "-ffp-contract=off", "-Wno-psabi", "-Wno-ignored-attributes"]
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan", "-static-libubsan"]
-    command = [tools.compiler, *flags, *sanitizers, str(source), "-o", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if "cannot find" in done.stderr:
-        pytest.skip("this compiler has no sanitizers")
-    assert done.returncode == 0, done.stderr
-    return program
+def emulated(sanitized):
+    """The kernels as a program of the CPU."""
+    return sanitized("emulated_kernels.cpp")
 
 
 def run_kernels(program, folder, layout, positions, table, grad_features, grad_jacobian, quantum):

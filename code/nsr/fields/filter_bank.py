@@ -6,13 +6,11 @@ import math
 
 import torch
 
-from nsr.fields.dual import Dual
 from nsr.fields.encoding import Encoding, opening_weights, register_encoding
+from nsr.ops.filter_bank import ACTIVATIONS, READOUTS, FilterBankParameters, filter_bank
 from nsr.ops.hash_encode import GridLayout, hash_encode
 
-READOUTS = ("concat", "heads", "levels")
 BANDS = ("learned", "posenc")
-ACTIVATIONS = ("sine", "relu")
 
 
 @register_encoding("FFB")
@@ -36,7 +34,7 @@ class FilterBank(Encoding):
     A step of the table turns the phases of a level by 2 pi sigma times as much: tables of a bank want a learning rate
     smaller by that factor than those of a plain hash grid.
 
-    The Jacobian is carried forward through the bank with the values (``nsr.fields.dual``).
+    The Jacobian is carried forward through the bank with the values (``nsr.ops.filter_bank``).
 
     Args:
         input_dim: must be 3.
@@ -131,60 +129,50 @@ class FilterBank(Encoding):
         return [self.table]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([x, self._bank(x, jacobian=False).value], dim=1)
+        value, _ = self._bank(x, *self._grid(x, jacobian=False))
+        return torch.cat([x, value], dim=1)
 
     def with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        bank = self._bank(x, jacobian=True)
+        value, jacobian = self._bank(x, *self._grid(x, jacobian=True))
         identity = torch.eye(3, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
-        return torch.cat([x, bank.value], dim=1), torch.cat([identity, bank.tangent.permute(1, 2, 0)], dim=1)
+        return torch.cat([x, value], dim=1), torch.cat([identity, jacobian], dim=1)
 
-    def _bank(self, x: torch.Tensor, jacobian: bool) -> Dual:
-        """The readout ``[N, outputs]``."""
-        axes = torch.eye(3, dtype=x.dtype, device=x.device).unsqueeze(1).expand(-1, x.shape[0], -1)
-        coordinate = Dual(x, axes if jacobian else None).scaled(1 / self.bound)
-        hidden = self._activate(coordinate.linear(self.layers[0]))
-        embeddings = self._embeddings(self._grid(x, jacobian), hidden)
-        levels = []
-        for level, layer in enumerate(self.layers[1:]):
-            embedding = Dual(embeddings.value[level], embeddings.tangent[:, level] if jacobian else None)
-            hidden = self._activate(hidden.linear(layer)) + embedding
-            levels.append(hidden)
-        return self._read_out(levels)
-
-    def _activate(self, preactivation: Dual) -> Dual:
-        if self.activation == "relu":
-            return preactivation.relu()
-        return preactivation.scaled(self.w0).sine()
-
-    def _grid(self, x: torch.Tensor, jacobian: bool) -> Dual:
-        """Grid features, level by level: value ``[L, N, F]``, tangent ``[3, L, N, F]``."""
+    def _grid(self, x: torch.Tensor, jacobian: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Grid features ``[N, L * F]`` and their Jacobian in x ``[N, L * F, 3]`` or None."""
         unit = (x + self.bound) / (2 * self.bound)
         features, derivative = self.encode_grid(unit, self.table, self.layout, jacobian=jacobian)
-        shape = (x.shape[0], self.layout.levels, self.layout.features)
-        value = features.view(shape).permute(1, 0, 2)
-        if not jacobian:
-            return Dual(value, None)
-        return Dual(value, derivative.view(*shape, 3).permute(3, 1, 0, 2) / (2 * self.bound))
+        return features, derivative / (2 * self.bound) if jacobian else None
 
-    def _embeddings(self, grid: Dual, content: Dual) -> Dual:
-        """The bands ``e_i``: value ``[L, N, W]``; ``content`` ``[N, W]`` is the first layer's output."""
-        return grid.matmul(self.bands).scaled(2 * math.pi).plus(self.phase).sine()
+    def _bank(
+        self, x: torch.Tensor, grid: torch.Tensor, grid_jacobian: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The readout ``[N, outputs]`` and its Jacobian ``[N, outputs, 3]`` or None."""
+        return filter_bank(x, grid, grid_jacobian, self.operator_parameters())
 
-    def _read_out(self, levels: list[Dual]) -> Dual:
-        if self.readout == "heads":
-            heads = [
-                hidden.linear(head).scaled(self.w1).sine().scaled(weight)
-                for hidden, head, weight in zip(levels, self.heads, self.weights, strict=True)
-            ]
-            total = heads[0]
-            for head in heads[1:]:
-                total = total + head
-            return total
-        weighted = [hidden.scaled(weight) for hidden, weight in zip(levels, self.weights, strict=True)]
-        joined = weighted[0].cat(*weighted[1:])
+    def operator_parameters(self) -> FilterBankParameters:
+        """What ``nsr.ops.filter_bank`` takes; differentiable in the parameters of this encoding."""
+        head_weight = head_bias = None
         if self.readout == "concat":
-            joined = joined.linear(self.head)
-        return joined.scaled(1 / len(levels))
+            head_weight, head_bias = self.head.weight, self.head.bias
+        elif self.readout == "heads":
+            head_weight = torch.stack([head.weight for head in self.heads])
+            head_bias = torch.stack([head.bias for head in self.heads])
+        first, *others = self.layers
+        return FilterBankParameters(
+            bands=self.bands,
+            phase=self.phase.squeeze(1),
+            first_weight=first.weight,
+            weights=torch.stack([layer.weight for layer in others]),
+            biases=torch.stack([layer.bias for layer in self.layers]),
+            head_weight=head_weight,
+            head_bias=head_bias,
+            shares=self.weights,
+            readout=self.readout,
+            activation=self.activation,
+            w0=self.w0,
+            w1=self.w1,
+            bound=self.bound,
+        )
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:

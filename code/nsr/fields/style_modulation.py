@@ -6,9 +6,11 @@ import math
 
 import torch
 
-from nsr.fields.dual import Dual
 from nsr.fields.encoding import register_encoding
 from nsr.fields.filter_bank import FilterBank
+from nsr.ops import backend
+from nsr.ops.dual import Dual
+from nsr.ops.filter_bank import filter_bank_reference
 
 EPSILON = 1e-8  # beside squared norms of bands, which are of the order of base_sigma^2
 
@@ -33,7 +35,8 @@ class StyleModulatedFilterBank(FilterBank):
 
     which lets the field choose, at every point, which frequencies it uses.  The bank then runs on these ``e_i`` as
     published.  With equal styles and equal attention it is ``FFB`` itself, whose options it shares; a style needs
-    learned bands and at least two features per level.
+    learned bands and at least two features per level.  Its bands run as plain PyTorch, which the "nsr" logger says
+    once.
 
     Args:
         attention: A, the width of queries and keys.
@@ -55,7 +58,13 @@ class StyleModulatedFilterBank(FilterBank):
         # Small: it starts close to equal attention, which is the published bank.
         self.key_bias = torch.nn.Parameter(0.1 * torch.randn(levels, 1, attention))
 
+    def _bank(self, x, grid, grid_jacobian):
+        if backend.forced() != "torch":
+            backend.say_once("style modulation is not compiled: the bands of FFB_StyleMod run as plain PyTorch")
+        return filter_bank_reference(x, grid, grid_jacobian, self.operator_parameters(), embed=self._embeddings)
+
     def _embeddings(self, grid: Dual, content: Dual) -> Dual:
+        """The bands: value ``[L, N, W]``; ``content`` ``[N, W]`` is the first layer's output."""
         content = _for_every_level(content)
         bands = self._styled_bands(grid, content).scaled(2 * math.pi).sine()
         return bands * self._attention(bands, content).scaled(self.layout.levels)

@@ -10,7 +10,6 @@ where a scale is a whole number its rounding may give a level one vertex more; `
 
 from __future__ import annotations
 
-import logging
 import math
 
 import torch
@@ -20,8 +19,6 @@ from nsr.ops import backend
 from nsr.ops.hash_encode import GridLayout, hash_encode
 
 GROWTH_MARGIN = 5e-7  # some roundings of a float32 near 1
-_logger = logging.getLogger("nsr")
-_said: set[str] = set()
 
 
 def table_to_tcnn(table: torch.Tensor, layout: GridLayout) -> torch.Tensor:
@@ -108,7 +105,7 @@ class TcnnGrid:
                         f"NSR_BACKEND=tcnn, but tinycudann cannot be imported ({error}); install it, or unset "
                         "NSR_BACKEND"
                     ) from None
-                _say_once(f"tinycudann is not available ({error}): the hash grid runs on nsr's own operator")
+                backend.say_once(f"tinycudann is not available ({error}): the hash grid runs on nsr's own operator")
 
     def __call__(
         self, positions: torch.Tensor, table: torch.Tensor, layout: GridLayout, jacobian: bool = False
@@ -121,7 +118,7 @@ class TcnnGrid:
                     f"{positions.device}; choose one with --gpu, or unset NSR_BACKEND"
                 )
             if self._installed:
-                _say_once(f"tinycudann needs a CUDA device: on {positions.device} nsr's own operator runs")
+                backend.say_once(f"tinycudann needs a CUDA device: on {positions.device} nsr's own operator runs")
             return hash_encode(positions, table, layout, jacobian)
         if not jacobian:
             return self._run(positions, table), None
@@ -155,9 +152,3 @@ class TcnnGrid:
 
 def _can_run_on(device: torch.device) -> bool:
     return device.type == "cuda"
-
-
-def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
-        _logger.warning(message)

@@ -30,6 +30,7 @@ from nsr.ops.native_build import BuildError
 _LOGGER = logging.getLogger("nsr")
 _PACKAGE = Path(__file__).resolve().parents[1]
 CHOICES = ("torch", "native", "tcnn")
+_said: set[str] = set()
 
 
 @dataclass
@@ -55,6 +56,13 @@ def forced() -> str | None:
     if choice is not None and choice not in CHOICES:
         raise NsrError(f"NSR_BACKEND={choice}: choose among {', '.join(CHOICES)}, or unset it")
     return choice
+
+
+def say_once(message: str) -> None:
+    """Log which body runs in place of a faster one: once per process and message."""
+    if message not in _said:
+        _said.add(message)
+        _LOGGER.warning(message)
 
 
 def tcnn_available() -> bool:

@@ -45,10 +45,10 @@ class Dual:
         """Times a constant matrix (or a batch of them) from the right."""
         return Dual(self.value @ matrix, self.tangent @ matrix if self.tangent is not None else None)
 
-    def linear(self, layer: torch.nn.Linear) -> Dual:
-        """Through a linear layer."""
-        value = torch.nn.functional.linear(self.value, layer.weight, layer.bias)
-        return Dual(value, self.tangent @ layer.weight.t() if self.tangent is not None else None)
+    def linear(self, weight: torch.Tensor, bias: torch.Tensor) -> Dual:
+        """Through a linear layer: weight ``[out, C]``, bias ``[out]``."""
+        value = torch.nn.functional.linear(self.value, weight, bias)
+        return Dual(value, self.tangent @ weight.t() if self.tangent is not None else None)
 
     def sine(self) -> Dual:
         value = self.value.sin()
