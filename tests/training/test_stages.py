@@ -92,12 +92,25 @@ def test_the_latest_end_of_the_stage_holds(staged_config, sphere_scene, caplog):
 
 
 def test_the_stage_ends_when_the_renderers_agree_and_no_earlier_than_allowed(staged_config, sphere_scene):
-    staged_config.train.steps, staged_config.volume.agreement, staged_config.volume.earliest = 20, 1e6, 0.2
+    staged_config.train.steps, staged_config.volume.agreement, staged_config.volume.earliest = 20, 1e6, 0.3
+    staged_config.volume.plateau = 1.0
     trainer = Trainer(staged_config, sphere_scene, CPU)
-    for step in range(6):
+    for step in range(8):
         trainer.step()
-        assert trainer.stages.volumetric == (step < 4)
+        assert trainer.stages.volumetric == (step < 6)
     assert trainer.stages.ratio > 0
+
+
+def test_the_stage_goes_on_while_the_error_falls(staged_config, sphere_scene):
+    """With measurements given: they agree all along, and the error falls by half, by 40 %, then by 4 %."""
+    staged_config.volume.agreement, staged_config.volume.latest = 1.1, 1.0
+    stages = Trainer(staged_config, sphere_scene, CPU).stages
+    stages.ratio = 1.0
+    for progress, error, volumetric in ((0.1, 0.4, True), (0.2, 0.2, True), (0.3, 0.12, True), (0.4, 0.115, False)):
+        stages.error = error
+        stages.set_progress(progress)
+        assert stages.volumetric == volumetric
+    assert stages.fall == pytest.approx(1 - 0.115 / 0.12)
 
 
 def test_agreement_is_the_ratio_of_colour_errors(staged_config, sphere_scene):

@@ -96,6 +96,7 @@ _RANGES = {
         "earliest": _SHARE,
         "latest": _SHARE,
         "agreement": _POSITIVE,
+        "plateau": _SHARE,
     },
     "plot": {"resolution": _Range(4), "max_depth": _NOT_NEGATIVE},
 }

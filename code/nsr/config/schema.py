@@ -124,6 +124,7 @@ class VolumeConfig:
     earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
     latest: float = 0.5  # and no later than these fractions of the run;
     agreement: float = 1.1  # between them when the surface's colour error is no more than this times the volume's
+    plateau: float = 0.15  # and the volume's fell by less than this part over the last tenth of the run
 
 
 @dataclass

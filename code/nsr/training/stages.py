@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 
@@ -18,6 +19,9 @@ logger = logging.getLogger("nsr")
 RENDERERS = ("surface", "volume", "staged")
 MEASURE_EVERY = 20  # steps between two looks at how well the surface renderer agrees
 SMOOTHING = 0.8  # of what they find: a batch is a small sample
+WINDOW = 0.1  # of the run, over which the fall of the error is measured
+
+_MEASURED = ("ratio", "error", "fall", "window_start", "window_error")
 
 
 def without_masks(config: Config, scene: Scene) -> bool:
@@ -28,9 +32,10 @@ def without_masks(config: Config, scene: Scene) -> bool:
 class Stages:
     """Which renderer trains now, and when the next takes over.
 
-    A staged run leaves the volume renderer when the surface renderer, on the same rays, is off by no more than
-    ``volume.agreement`` times as much colour as the volume renderer: then the density has become a surface, and what
-    the volume knows the surface knows.  It does so within ``volume.earliest`` and ``volume.latest``.
+    A staged run leaves the volume renderer when two things have been measured: its colour error has stopped to fall
+    (by less than ``volume.plateau`` over a tenth of the run), and the surface renderer, on the same rays, is off by no
+    more than ``volume.agreement`` times as much: then the density has become a surface, and what the volume knows the
+    surface knows.  It does so within ``volume.earliest`` and ``volume.latest``.
 
     Args:
         config: names the renderers.
@@ -41,6 +46,9 @@ class Stages:
     Attributes:
         volume: the volume renderer, or None in runs that never use it.
         volumetric: whether it trains now.
+        ratio: surface's colour error over the volume's, smoothed; error: the volume's, likewise; None before they are
+            measured.
+        fall: by what part the error fell over the last whole window, or None.
 
     Raises:
         ConfigError: an unknown renderer or density.
@@ -56,6 +64,9 @@ class Stages:
         device = next(renderer.parameters()).device
         self.volume = VolumeRenderer(renderer, config.volume).to(device) if self.volumetric else None
         self.ratio: float | None = None
+        self.error: float | None = None
+        self.fall: float | None = None
+        self.window_start, self.window_error = 0.0, math.inf
 
     def set_progress(self, progress: float) -> None:
         """Take the progress of the run before a step; ends the volume stage where it is time."""
@@ -64,14 +75,17 @@ class Stages:
         self.volume.density.set_progress(min(progress / self.config.latest, 1.0) if self._ends else progress)
         if not self._ends:
             return
-        agrees = self.ratio is not None and self.ratio <= self.config.agreement and progress >= self.config.earliest
-        if agrees or progress >= self.config.latest:
+        if progress - self.window_start >= WINDOW - 1e-9 and self.error is not None:
+            self.fall = 1 - self.error / self.window_error if self.window_error < math.inf else None
+            self.window_start, self.window_error = progress, self.error
+        agrees = self.ratio is not None and self.ratio <= self.config.agreement
+        rests = self.fall is not None and self.fall < self.config.plateau
+        if (agrees and rests and progress >= self.config.earliest) or progress >= self.config.latest:
             self.volumetric = False
-            measured = "not measured" if self.ratio is None else f"{self.ratio:.2f}"
             logger.info(
                 "from %.0f %% of the run on the surface renderer trains: its colour error over the volume renderer's "
-                "is %s, the sharpness %.0f",
-                100 * progress, measured, self.volume.density.sharpness.item(),
+                "is %s, which fell by %s over the last tenth of the run; the sharpness is %.0f",
+                100 * progress, _figure(self.ratio), _figure(self.fall), self.volume.density.sharpness.item(),
             )  # fmt: skip
 
     @property
@@ -102,13 +116,14 @@ class Stages:
             colours[found] = renderer.shade(points, directions[found])
         volume_error = float((rendering.rgb - target).abs().mean())
         ratio = float((colours - target).abs().mean()) / max(volume_error, 1e-9)
-        self.ratio = ratio if self.ratio is None else SMOOTHING * self.ratio + (1 - SMOOTHING) * ratio
+        self.ratio, self.error = _smoothed(self.ratio, ratio), _smoothed(self.error, volume_error)
 
     def state(self) -> dict | None:
         """What a checkpoint holds; None in runs without a volume stage."""
         if self.volume is None:
             return None
-        return {"volumetric": self.volumetric, "ratio": self.ratio, "density": self.volume.density.state_dict()}
+        measured = {name: getattr(self, name) for name in _MEASURED}
+        return {"volumetric": self.volumetric, **measured, "density": self.volume.density.state_dict()}
 
     def restore(self, state: dict | None, path) -> None:
         """Go on as saved.
@@ -121,5 +136,15 @@ class Stages:
                 f"{path}: the volume renderer trained in one of the two runs and not in the other (train.renderer)"
             )
         if state is not None:
-            self.volumetric, self.ratio = state["volumetric"], state["ratio"]
+            self.volumetric = state["volumetric"]
+            for name in _MEASURED:
+                setattr(self, name, state[name])
             self.volume.density.load_state_dict(state["density"])
+
+
+def _smoothed(before: float | None, value: float) -> float:
+    return value if before is None else SMOOTHING * before + (1 - SMOOTHING) * value
+
+
+def _figure(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2f}"

@@ -189,8 +189,8 @@ class Trainer:
         self.clock.step += 1
         detached = {name: value.detach() for name, value in losses.items()}
         # The log has the same columns in every stage.
-        idle = [term.name for term in (*self.terms, *self.volume_terms) if term.name not in detached]
-        if self.stages.volume is not None:
+        if self.stages.staged:
+            idle = [term.name for term in (*self.terms, *self.volume_terms) if term.name not in detached]
             detached.update({name: total.new_zeros(()) for name in idle})
         return {**detached, "total": total.detach(), "psnr": _batch_psnr(rendering.rgb, batch, rendering.surface)}
 
