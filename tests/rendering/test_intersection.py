@@ -7,7 +7,7 @@ from nsr.config.schema import EncodingConfig, ImplicitNetworkConfig, RayTracerCo
 from nsr.fields.encoding import make_encoding
 from nsr.fields.initialisation import initialise_sphere
 from nsr.fields.sdf import SDFField
-from nsr.rendering.intersection import differentiable_intersection
+from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.model import build_renderer  # noqa: F401  (registers every encoding)
 from nsr.rendering.ray_tracing import RayTracer
 from nsr.scenes.cameras import Cameras
@@ -28,7 +28,7 @@ def sphere_points(origins, directions, centre, radius):
     offset = at - centre
     distance = offset.norm(dim=1)
     return differentiable_intersection(
-        origins, directions, depth, distance - radius, offset / distance[:, None]
+        origins, directions, depth, displacement(directions, distance - radius, offset / distance[:, None])
     )
 
 
@@ -124,7 +124,7 @@ def test_it_moves_with_a_networks_weight_as_the_traced_surface_does(encoding, sp
 
     points, depth = traced()
     value, gradient, _ = field.geometry(points)
-    moved = differentiable_intersection(origins, directions, depth, value, gradient)
+    moved = differentiable_intersection(origins, directions, depth, displacement(directions, value, gradient))
     weights = torch.linspace(-1, 1, 30, dtype=torch.float64).view(10, 3)
     loss = (moved * weights).sum()
     for parameter, index in ((field.lin1.weight_v, (3, 5)), (field.lin2.bias, (0,)), (field.lin0.weight_g, (7, 0))):
@@ -143,7 +143,9 @@ def test_rays_that_graze_have_bounded_gradients():
     directions = torch.tensor([[0.0, 0.0, 1.0]] * 3)
     gradient = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, -1e-9], [1.0, 0.0, 1e-5]])
     value = torch.zeros(3, requires_grad=True)
-    points = differentiable_intersection(torch.zeros(3, 3), directions, torch.ones(3), value, gradient, 1e-2)
+    points = differentiable_intersection(
+        torch.zeros(3, 3), directions, torch.ones(3), displacement(directions, value, gradient, 1e-2)
+    )
     points[:, 2].sum().backward()
     assert value.grad.abs().tolist() == pytest.approx([100.0] * 3)
     assert value.grad[1] > 0 > value.grad[2]  # the side is kept
@@ -151,4 +153,4 @@ def test_rays_that_graze_have_bounded_gradients():
 
 def test_no_rays():
     empty = torch.zeros(0, 3)
-    assert differentiable_intersection(empty, empty, torch.zeros(0), torch.zeros(0), empty).shape == (0, 3)
+    assert differentiable_intersection(empty, empty, torch.zeros(0), displacement(empty, torch.zeros(0), empty)).shape == (0, 3)

@@ -3,11 +3,18 @@
 import pytest
 import torch
 
-from nsr.config.schema import EncodingConfig, ImplicitNetworkConfig, ModelConfig, RenderingNetworkConfig
+from nsr.config.schema import (
+    EncodingConfig,
+    ImplicitNetworkConfig,
+    ModelConfig,
+    RayTracerConfig,
+    RenderingNetworkConfig,
+)
 from nsr.errors import ConfigError
 from nsr.fields.initialisation import initialise_sphere
 from nsr.rendering.bounds import HullBounds, intersect_sphere
 from nsr.rendering.image import render_view
+from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.model import build_renderer
 from nsr.scenes.cameras import Cameras
 
@@ -72,6 +79,63 @@ def test_colours_and_masks_reach_the_rays(renderer, rays):
     for loss in (rendering.rgb.sum(), rendering.sdf[~rendering.hit].sum()):
         for grad in torch.autograd.grad(loss, [origins, directions], retain_graph=True):
             assert grad.isfinite().all() and grad.abs().sum() > 0
+
+
+def two_evaluations(renderer, origins, directions, mask):
+    """Colours by IDR's differentiable point, with a second evaluation of the field there, which moves with it."""
+    trace = renderer.tracer.trace(renderer.sdf.value, origins.detach(), directions.detach(), mask)
+    surface = (trace.hit & mask).nonzero().squeeze(1)
+    points = origins + trace.depth[:, None] * directions
+    sdf, gradients, _ = renderer.sdf.geometry(points)
+    moved = displacement(directions[surface], sdf[surface], gradients[surface])
+    points = differentiable_intersection(origins[surface], directions[surface], trace.depth[surface], moved)
+    _, normals, features = renderer.sdf.geometry(points)
+    return renderer.radiance(points, directions[surface], normals, features), sdf, gradients
+
+
+ENCODINGS = [
+    HASH,
+    EncodingConfig("MultiResHash", HASH.options | {"interpolation": "smoothstep"}),
+    POSENC,
+    EncodingConfig("SHEncoder", {"degree": 3}),
+    EncodingConfig("FFB", dict(levels=2, log2_table=6, base_resolution=2, finest_resolution=5)),
+]
+
+
+@pytest.mark.parametrize("clamp", [False, True])
+@pytest.mark.parametrize("skip", [[], [1]])
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
+def test_one_evaluation_has_the_gradients_of_two(encoding, skip, clamp, rays):
+    torch.manual_seed(0)
+    implicit = ImplicitNetworkConfig(dims=[64, 64], skip_in=skip, encoding=encoding, softplus_beta=20.0, clamp=clamp)
+    # A clamp has a kink at the surface: traced points that are a little off it lie on one side.
+    tracer = RayTracerConfig(sdf_threshold=2e-3, n_secant_steps=1)
+    config = ModelConfig(4, implicit, RenderingNetworkConfig(dims=[16], view_encoding=POSENC), tracer)
+    renderer = build_renderer(config)
+    initialise_sphere(renderer.sdf, 0.6, max_rounds=3)
+    renderer.double()
+    with torch.no_grad():
+        for parameter in renderer.sdf.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
+    origins, directions = (tensor.requires_grad_() for tensor in rays(25, aim=0.4))
+    mask = torch.arange(25) % 5 != 0
+    torch.manual_seed(1)  # where the tracer looks along rays that miss
+    rendering = renderer(origins, directions, mask, torch.zeros(0, 3).double())
+    torch.manual_seed(1)
+    rgb, sdf, gradients = two_evaluations(renderer, origins, directions, mask)
+    assert len(rgb) > 5
+    torch.testing.assert_close(rendering.rgb, rgb)
+    inputs = [origins, directions, *renderer.parameters()]
+    weights = torch.linspace(-1, 1, rgb.numel(), dtype=torch.float64).view_as(rgb)
+
+    def derivatives(rgb, sdf, gradients):
+        loss = (rgb * weights).sum() + sdf.square().sum() + (gradients.norm(dim=1) - 1).square().sum()
+        return torch.autograd.grad(loss, inputs, allow_unused=True)
+
+    own = derivatives(rendering.rgb, rendering.sdf, rendering.gradients)
+    for found, expected in zip(own, derivatives(rgb, sdf, gradients), strict=True):
+        if expected is not None:
+            torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("count", [0, 1, 20])

@@ -39,3 +39,10 @@ class LaplaceClamp(torch.nn.Module):
         divisor = 2 + density
         clamped = torch.tanh(sdf / divisor)
         return clamped, (1 - clamped**2) * (divisor - sdf * density_slope) / divisor**2
+
+    def slopes(self, sdf: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """First and second derivative ``[N]`` in the input; constants."""
+        with torch.enable_grad():
+            inner = sdf.detach().requires_grad_()
+            slope = self.with_slope(inner)[1]
+            return slope.detach(), torch.autograd.grad(slope.sum(), inner)[0]

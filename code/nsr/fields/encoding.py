@@ -33,6 +33,21 @@ class Encoding(torch.nn.Module):
         """Features ``[N, C]`` and their Jacobian ``[N, C, D]``, both differentiable in x and parameters."""
         raise NotImplementedError
 
+    def bend(self, x: torch.Tensor, adjoint: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+        """How the Jacobian changes along directions, seen through an adjoint: ``[N, D]``, constants.
+
+        ``d/dt (adjoint^T J(x + t v))`` at 0, which is the gradient in x of ``adjoint^T J(x) v``, as second derivatives
+        commute.
+
+        Args:
+            x: ``[N, D]``; adjoint: ``[N, C]``; directions v: ``[N, D]``.
+        """
+        with torch.enable_grad():
+            inner = x.detach().requires_grad_()
+            _, jacobian = self.with_jacobian(inner)
+            slopes = (jacobian * directions.detach().unsqueeze(1)).sum(-1)
+            return torch.autograd.grad((slopes * adjoint.detach()).sum(), inner)[0]
+
     def set_progress(self, progress: float) -> None:
         """Open the levels coarse to fine: 0 is the coarsest alone, 1 all of them.  Encodings without levels ignore it."""
 

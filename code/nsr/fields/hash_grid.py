@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nsr.fields.encoding import Encoding, opening_weights, register_encoding
-from nsr.ops.hash_encode import GridLayout, hash_encode
+from nsr.ops.hash_encode import GridLayout, hash_encode, hash_encode_bend
 
 
 @register_encoding("MultiResHash")
@@ -67,6 +67,11 @@ class MultiResolutionHashGrid(Encoding):
         jacobian = jacobian * (self.weights / (2 * self.bound)).unsqueeze(-1)
         identity = torch.eye(3, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
         return torch.cat([x, features * self.weights], dim=1), torch.cat([identity, jacobian], dim=1)
+
+    def bend(self, x: torch.Tensor, adjoint: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+        scale = self.weights / (2 * self.bound) ** 2
+        weights = (adjoint[:, 3:] * scale).unsqueeze(-1) * directions.unsqueeze(1)
+        return hash_encode_bend(self._unit(x), self.table, self.layout, weights)
 
     def total_variation(self, points: torch.Tensor) -> torch.Tensor:
         """Mean squared difference of neighbouring table entries about ``points [N, 3]``: a loss term, a scalar.

@@ -7,6 +7,7 @@ geometric initialisation after Atzmon and Lipman, "SAL" (2020), theorem 1.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -15,6 +16,25 @@ from nsr.errors import ConfigError
 from nsr.fields.clamp import LaplaceClamp
 from nsr.fields.encoding import Encoding
 from nsr.fields.linear import default_linear, make_linear
+from nsr.fields.softplus_network import SoftplusNetwork
+
+
+@dataclass
+class SurfaceGeometry:
+    """The field at N points, and how it changes along a ray at S of them.
+
+    Attributes:
+        sdf: ``[N]``; gradient: ``[N, 3]``, not normalised; feature: ``[S, F]``, at the S points alone.  Differentiable
+            in the parameters and in the points.
+        gradient_along, feature_along: ``[S, 3]`` and ``[S, F]`` derivatives of gradient and feature along the
+            directions, in units of the normalised frame; constants.
+    """
+
+    sdf: torch.Tensor
+    gradient: torch.Tensor
+    feature: torch.Tensor
+    gradient_along: torch.Tensor
+    feature_along: torch.Tensor
 
 
 class SDFField(torch.nn.Module):
@@ -73,21 +93,17 @@ class SDFField(torch.nn.Module):
     def _layer(self, index: int) -> torch.nn.Module:
         return getattr(self, f"lin{index}")
 
-    def _hidden(self, encoded: torch.Tensor) -> torch.Tensor:
-        """Input of the last layer."""
-        hidden = encoded
-        for layer in range(self.layer_count - 1):
-            if layer in self.skip_in:
-                hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
-            hidden = torch.nn.functional.softplus(self._layer(layer)(hidden), beta=self.beta)
-        if self.layer_count - 1 in self.skip_in:
-            hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
-        return hidden
+    def _network(self) -> SoftplusNetwork:
+        layers = [self._layer(layer) for layer in range(self.layer_count)]
+        return SoftplusNetwork(
+            [layer.weight for layer in layers], [layer.bias for layer in layers], self.skip_in, self.beta
+        )
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
         """Signed distance ``[N]`` at ``x [N, 3]``: no gradient, no feature head. Differentiable in x and parameters."""
-        last = self._layer(self.layer_count - 1)
-        sdf = torch.nn.functional.linear(self._hidden(self.encoding(x)), last.weight[:1], last.bias[:1]).squeeze(1)
+        network = self._network()
+        hidden, _ = network.trunk(self.encoding(x))
+        sdf = network.head(hidden, slice(1)).squeeze(1)
         return sdf if self.clamp is None else self.clamp(sdf)
 
     def geometry(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -95,34 +111,41 @@ class SDFField(torch.nn.Module):
 
         All three are differentiable in the parameters and in x.
         """
+        network = self._network()
         encoded, jacobian = self.encoding.with_jacobian(x)
-        hidden, activations = encoded, []
-        weights = [self._layer(layer).weight for layer in range(self.layer_count)]
-        for layer in range(self.layer_count):
-            if layer in self.skip_in:
-                hidden = torch.cat([hidden, encoded], dim=1) / math.sqrt(2)
-            hidden = torch.nn.functional.linear(hidden, weights[layer], self._layer(layer).bias)
-            if layer < self.layer_count - 1:
-                activations.append(hidden)
-                hidden = torch.nn.functional.softplus(hidden, beta=self.beta)
-        sdf, feature = hidden[:, 0], hidden[:, 1:]
+        hidden, activations = network.trunk(encoded)
+        output = network.head(hidden)
+        sdf, gradient = self._clamped(output[:, 0], _contract(network.adjoint(activations), jacobian))
+        return sdf, gradient, output[:, 1:]
 
-        adjoint = weights[-1][:1].expand(x.shape[0], -1)
-        skipped = 0
-        for layer in range(self.layer_count - 1, -1, -1):
-            if layer in self.skip_in:
-                adjoint = adjoint / math.sqrt(2)
-                split = adjoint.shape[1] - self.encoding.channels
-                adjoint, direct = adjoint[:, :split], adjoint[:, split:]
-                skipped = skipped + direct
-            if layer > 0:
-                adjoint = (adjoint * torch.sigmoid(self.beta * activations[layer - 1])) @ weights[layer - 1]
-        adjoint = adjoint + skipped
-        gradient = torch.bmm(adjoint.unsqueeze(1), jacobian).squeeze(1)
-        if self.clamp is not None:
-            sdf, slope = self.clamp.with_slope(sdf)
-            gradient = gradient * slope.unsqueeze(1)
-        return sdf, gradient, feature
+    def surface_geometry(self, x: torch.Tensor, surface: torch.Tensor, directions: torch.Tensor) -> SurfaceGeometry:
+        """``geometry`` at all of ``x [N, 3]``, and at some of them how it changes along a ray.
+
+        Args:
+            x: ``[N, 3]``; surface: ``[S]`` int64, rows of x; directions: ``[S, 3]``.
+        """
+        network = self._network()
+        encoded, jacobian = self.encoding.with_jacobian(x)
+        hidden, activations = network.trunk(encoded)
+        unclamped = network.head(hidden, slice(1)).squeeze(1)
+        sdf, gradient = self._clamped(unclamped, _contract(network.adjoint(activations), jacobian))
+        feature = network.head(hidden[surface], slice(1, None))
+        with torch.no_grad():
+            there = jacobian[surface]
+            motion = (there * directions.unsqueeze(1)).sum(-1)
+            adjoint, change, outputs = network.along([rows[surface] for rows in activations], motion)
+            bend = self.encoding.bend(x[surface], adjoint, directions)
+            along = _contract(change, there) + bend
+            if self.clamp is not None:
+                slope, curvature = self.clamp.slopes(unclamped[surface])
+                along = along * slope.unsqueeze(1) + _contract(adjoint, there) * (curvature * outputs[:, 0]).unsqueeze(1)
+        return SurfaceGeometry(sdf, gradient, feature, along, outputs[:, 1:])
+
+    def _clamped(self, sdf: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.clamp is None:
+            return sdf, gradient
+        sdf, slope = self.clamp.with_slope(sdf)
+        return sdf, gradient * slope.unsqueeze(1)
 
     def uses_encoding(self) -> bool:
         """Whether any layer has a weight for the encoding's channels beyond x: not so after a geometric start."""
@@ -134,7 +157,7 @@ class SDFField(torch.nn.Module):
     def solve_last_layer(self, x: torch.Tensor, target: torch.Tensor, ridge: float = 1e-3) -> None:
         """Fit the SDF row of the last layer to ``target [N]`` at ``x [N, 3]`` by ridge regression about its start."""
         last = self._layer(self.layer_count - 1)
-        hidden = self._hidden(self.encoding(x)).double()
+        hidden = self._network().trunk(self.encoding(x))[0].double()
         design = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
         start = torch.cat([last.weight[0], last.bias[:1]]).double()
         normal = design.T @ design / len(x)
@@ -153,3 +176,8 @@ class SDFField(torch.nn.Module):
 
     def set_progress(self, progress: float) -> None:
         self.encoding.set_progress(progress)
+
+
+def _contract(adjoint: torch.Tensor, jacobian: torch.Tensor) -> torch.Tensor:
+    """``[N, C]`` times ``[N, C, 3]`` to ``[N, 3]``."""
+    return torch.bmm(adjoint.unsqueeze(1), jacobian).squeeze(1)

@@ -15,10 +15,10 @@ import torch
 
 from nsr.ops import backend
 from nsr.ops.grid_layout import GridLayout
-from nsr.ops.hash_encode_native import HashEncodeNative, native_limits
+from nsr.ops.hash_encode_native import HashEncodeNative, native_limits, position_gradient
 from nsr.ops.hash_encode_torch import HashEncodeTorch, hash_encode_reference
 
-__all__ = ["GridLayout", "hash_encode", "hash_encode_reference"]
+__all__ = ["GridLayout", "hash_encode", "hash_encode_bend", "hash_encode_reference"]
 
 
 def hash_encode(
@@ -48,6 +48,30 @@ def hash_encode(
     body = HashEncodeNative if backend.runs_native("hash_encode", positions.device, reason) else HashEncodeTorch
     features, derivative = body.apply(positions, table, layout, jacobian)
     return features, derivative if jacobian else None
+
+
+@torch.no_grad()
+def hash_encode_bend(
+    positions: torch.Tensor, table: torch.Tensor, layout: GridLayout, weights: torch.Tensor
+) -> torch.Tensor:
+    """Gradient ``[N, 3]`` in the positions of ``sum(weights * Jacobian)``, a constant.
+
+    Args:
+        positions, table, layout: as in ``hash_encode``; weights: ``[N, L * F, 3]``.
+
+    Raises:
+        ValueError, NsrError: as ``hash_encode``; or the weights are not of the Jacobian's shape.
+    """
+    _check(positions, table, layout)
+    channels = layout.levels * layout.features
+    if weights.shape != (positions.shape[0], channels, 3):
+        raise ValueError(f"weights must be [{positions.shape[0]}, {channels}, 3], got {list(weights.shape)}")
+    if backend.runs_native("hash_encode", positions.device, native_limits(positions, layout)):
+        return position_gradient(positions, table, layout, None, weights)
+    with torch.enable_grad():
+        inner = positions.detach().requires_grad_()
+        _, jacobian = HashEncodeTorch.apply(inner, table.detach(), layout, True)
+        return torch.autograd.grad(jacobian, inner, weights)[0]
 
 
 def _check(positions: torch.Tensor, table: torch.Tensor, layout: GridLayout) -> None:

@@ -73,23 +73,36 @@ class HashEncodeNative(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
 
-        layout = ctx.layout
-        if grad_features is None:
-            grad_features = positions.new_zeros(positions.shape[0], layout.levels * layout.features)
-        if grad_jacobian is None:
-            grad_jacobian = positions.new_empty(0)
-        gradients = (grad_features.contiguous(), grad_jacobian.contiguous())
-        arguments = (
-            positions.contiguous(), table.contiguous(), *native_layout(layout), layout.interpolation == "smoothstep",
-            *gradients,
-        )
-        grad_positions = grad_table = None
-        if ctx.needs_input_grad[0]:
-            grad_positions = torch.ops.nsr.hash_encode_position_gradient(*arguments)
-        if ctx.needs_input_grad[1]:
-            quantum = _quantum(layout, *gradients)
-            grad_table = torch.ops.nsr.hash_encode_table_gradient(*arguments, quantum).to(table.dtype)
+        arguments = (positions, table, ctx.layout, grad_features, grad_jacobian)
+        grad_positions = position_gradient(*arguments) if ctx.needs_input_grad[0] else None
+        grad_table = table_gradient(*arguments) if ctx.needs_input_grad[1] else None
         return grad_positions, grad_table, None, None
+
+
+def position_gradient(positions, table, layout, grad_features, grad_jacobian) -> torch.Tensor:
+    """Gradient ``[N, 3]`` in the positions; of the gradients in the outputs one may be None."""
+    return torch.ops.nsr.hash_encode_position_gradient(
+        *_arguments(positions, table, layout, grad_features, grad_jacobian)
+    )
+
+
+def table_gradient(positions, table, layout, grad_features, grad_jacobian) -> torch.Tensor:
+    """Gradient in the table, of its shape and type; of the gradients in the outputs one may be None."""
+    arguments = _arguments(positions, table, layout, grad_features, grad_jacobian)
+    quantum = _quantum(layout, *arguments[-2:])
+    return torch.ops.nsr.hash_encode_table_gradient(*arguments, quantum).to(table.dtype)
+
+
+def _arguments(positions, table, layout, grad_features, grad_jacobian) -> tuple:
+    """What both backward operators take."""
+    if grad_features is None:
+        grad_features = positions.new_zeros(positions.shape[0], layout.levels * layout.features)
+    if grad_jacobian is None:
+        grad_jacobian = positions.new_empty(0)
+    return (
+        positions.contiguous(), table.contiguous(), *native_layout(layout), layout.interpolation == "smoothstep",
+        grad_features.contiguous(), grad_jacobian.contiguous(),
+    )
 
 
 def _quantum(layout: GridLayout, grad_features: torch.Tensor, grad_jacobian: torch.Tensor) -> float:

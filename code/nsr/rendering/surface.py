@@ -10,7 +10,7 @@ from nsr.fields.background import BackgroundField
 from nsr.fields.radiance import RadianceField
 from nsr.fields.sdf import SDFField
 from nsr.rendering.bounds import HullBounds
-from nsr.rendering.intersection import differentiable_intersection
+from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.ray_tracing import RayTracer
 
 
@@ -78,6 +78,10 @@ class SurfaceRenderer(torch.nn.Module):
     ) -> SurfaceRendering:
         """Render for training.
 
+        The field is evaluated once a point, at what was traced.  That the colour sees normal and feature at IDR's
+        differentiable point, which moves along the ray with the field, is the product of this displacement and
+        their derivatives along the ray: exact to first order, and the eikonal term stays at the traced point.
+
         Args:
             origins, directions: ``[N, 3]``; may carry gradients of the cameras.
             object_mask: ``[N]`` bool, the rays inside the object's mask.
@@ -91,11 +95,16 @@ class SurfaceRenderer(torch.nn.Module):
         surface = (trace.hit & object_mask).nonzero().squeeze(1)
         around = points[surface].detach() if neighbour_distance > 0 else points[:0].detach()
         around = around + neighbour_distance * torch.randn_like(around)
-        sdf, gradients, _ = self.sdf.geometry(torch.cat([points, free_points, around]))
-        moved = differentiable_intersection(
-            origins[surface], directions[surface], trace.depth[surface], sdf[surface], gradients[surface]
+        seen = directions[surface]
+        field = self.sdf.surface_geometry(torch.cat([points, free_points, around]), surface, seen.detach())
+        sdf, gradients = field.sdf, field.gradient
+        moved = displacement(seen, sdf[surface], gradients[surface])
+        rgb = self.radiance(
+            differentiable_intersection(origins[surface], seen, trace.depth[surface], moved),
+            seen,
+            gradients[surface] + moved.unsqueeze(1) * field.gradient_along,
+            field.feature + moved.unsqueeze(1) * field.feature_along,
         )
-        rgb = self.shade(moved, directions[surface])
         roughness = (gradients[surface[: len(around)]] - gradients[count + free :]).square().sum(1)
         return SurfaceRendering(
             trace.hit,
