@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml setup.py
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(BIN)/python -c "import sys, torch; sys.exit(tuple(map(int, torch.__version__.split('.')[:2])) < (2, 10))" \
 		2>/dev/null || $(BIN)/python -m pip install "torch==2.13.0"
-	$(BIN)/python -m pip install --editable ".[raycast,test]"
+	$(BIN)/python -m pip install --editable ".[raycast,mesh,video,test]"
 	touch $@
 
 $(SCENE)/cameras.npz: | $(VENV)/.ready

@@ -55,7 +55,13 @@ def test_files_read_back_in_world_units_with_colours(ball, scale_mat, tmp_path, 
     assert distance == pytest.approx(10.0, abs=1e-3)
     nearest = trimesh.proximity.closest_point_naive(ball, (read.vertices - [5, -3, 100]) / 20)[0]
     order = np.array([np.linalg.norm(ball.vertices - point, axis=1).argmin() for point in nearest])
-    assert np.abs(read.visual.vertex_colors[:, :3].astype(int) - colours[order]).max() <= 1
+    if kind == "glb":  # 16-bit, linear
+        (part,) = trimesh.load_scene(path, process=False).geometry.values()
+        linear = part.visual.vertex_attributes["color"][:, :3] / 65535
+        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+    else:
+        encoded = read.visual.vertex_colors[:, :3].astype(int)
+    assert np.abs(encoded - colours[order]).max() <= 1
     assert os.listdir(path.parent) == [path.name]
 
 

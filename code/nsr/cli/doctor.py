@@ -21,6 +21,9 @@ _REQUIRED = (
 _OPTIONAL = {
     "embreex": "fast ray casting for scenes from triangle meshes",
     "rtree": "point-to-surface distances on large meshes",
+    "fast_simplification": "decimated meshes",
+    "xatlas": "textured meshes",
+    "imageio_ffmpeg": "MP4 of an appearance swap",
 }
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from nsr.cli.arguments import add_device, add_run_choice, positive_int
 from nsr.cli.locations import find_conf, output_folder
+from nsr.cli.runs import add_data_dir, add_run, chosen_run, scene_of
 from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
-from nsr.errors import SceneError
 from nsr.training.run_folder import find_checkpoint, find_run
 
 CAMERAS_FILE = "cameras.csv"
@@ -36,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN", help="a run folder, an experiment, or a folder of experiments")
+    add_run(parser)
     parser.add_argument("--output", help="where to write (default: RUN/evaluation)")
     parser.add_argument("--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only")
     _add_options(parser)
@@ -55,12 +54,14 @@ def script_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exps_folder", default="exps", help="where the runs are (default: exps)")
     parser.add_argument("--scan_id", type=int, default=-1, help="the scan (default: the conf's)")
     parser.add_argument("--eval_rendering", action="store_true", help="render every view and measure the renders")
+    add_data_dir(parser)
+    add_run_choice(parser)
+    add_device(parser)
     _add_options(parser)
     return parser
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data_dir", help="where the scene is now, if it has moved since training")
     parser.add_argument(
         "--resolution", type=positive_int, default=512, help="of the mesh, along its shortest axis (default: 512)"
     )
@@ -69,13 +70,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="extract the mesh from the whole cube [-1, 1]^3 instead of the object's own aligned box",
     )
     parser.add_argument("--eval_cameras", action="store_true", help="measure how far the trained cameras are from those of cameras.npz")
-    add_run_choice(parser)
-    add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``nsr eval RUN``."""
-    run_folder = find_run(_existing_folder(arguments.folder), arguments.timestamp)
+    run_folder = chosen_run(arguments)
     output = Path(arguments.output).resolve() if arguments.output else run_folder / EVALUATION_FOLDER
     return _evaluate(run_folder, output, arguments)
 
@@ -92,12 +91,6 @@ def run_script(arguments: argparse.Namespace) -> int:
     return _evaluate(run_folder, experiments.parent / EVALS_FOLDER / name, arguments)
 
 
-def _existing_folder(name: str) -> Path:
-    """A run folder given from the current folder, or from where runs are written."""
-    here = Path(name).expanduser()
-    return here if here.is_dir() else output_folder(name)
-
-
 def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> int:
     checkpoint = find_checkpoint(run_folder, arguments.checkpoint)
 
@@ -105,16 +98,10 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> 
     from nsr.cli.device import choose_device
     from nsr.evaluation.camera_accuracy import evaluate_cameras, write_camera_errors
     from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
-    from nsr.scenes.locate import scene_from_config
     from nsr.training.run import load_run
 
     run = load_run(run_folder, checkpoint, choose_device(arguments.gpu))
-    dataset = run.config.dataset
-    if arguments.data_dir is not None:
-        dataset = dataclasses.replace(dataset, data_dir=arguments.data_dir)
-    elif not Path(dataset.data_dir).is_dir():
-        raise SceneError(f"{dataset.data_dir}: the run's scene is not there any more; say where it is with --data_dir")
-    scene = scene_from_config(dataset)
+    scene = scene_of(run.config.dataset, arguments.data_dir)
     metrics = evaluate_run(
         run,
         scene,

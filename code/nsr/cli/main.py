@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import doctor, evaluate, scene, train
+from nsr.cli import doctor, evaluate, mesh, scene, train
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -29,6 +29,7 @@ examples:
   nsr train photos/mug --minutes 4           reconstruct it
   nsr train --conf confs/idr.conf --scan_id 65
   nsr eval exps/default_mug                  mesh, renders, metrics and a report of its newest run
+  nsr mesh exps/default_mug                  a coloured or textured mesh, as PLY, OBJ or GLB
   nsr doctor                                 what this machine has
 
 A scene folder holds image/, mask/ and cameras.npz.  'nsr COMMAND --help' says more about each.
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, scene, doctor):
+    for module in (train, evaluate, mesh, scene, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))

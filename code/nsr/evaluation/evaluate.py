@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from nsr.meshing.cleanup import orient_outward
 from nsr.meshing.colour import vertex_colours
 from nsr.meshing.export import export_mesh
 from nsr.meshing.extraction import extract_mesh
+from nsr.meshing.output import writing_to
 from nsr.scenes.scene import Scene
 
 METRICS_FILE = "metrics.json"
@@ -72,7 +70,7 @@ def evaluate_run(
         )
     started = time.perf_counter()
     folder = Path(output_folder)
-    with _writing_to(folder):
+    with writing_to(folder, "the evaluation"):
         metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid)
         if report:
             metrics["files"]["report"] = REPORT_FILE
@@ -183,18 +181,6 @@ def format_metrics(metrics: dict) -> str:
 
 def _figure(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-@contextlib.contextmanager
-def _writing_to(folder: Path) -> Iterator[None]:
-    """Make the folder and try it, before minutes of work; turn what the disk refuses into one line."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        yield
-    except OSError as error:
-        raise NsrError(f"cannot write the evaluation to {folder}: {error.strerror or error}") from error
 
 
 def _without_nan(value):

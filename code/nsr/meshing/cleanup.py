@@ -17,7 +17,7 @@ def largest_component(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
         NsrError: the mesh has no faces.
     """
     labels, areas = _components(mesh)
-    return _keep(mesh, labels == areas.argmax())
+    return keep_faces(mesh, labels == areas.argmax())
 
 
 def significant_components(mesh: trimesh.Trimesh, fraction: float = 0.01) -> trimesh.Trimesh:
@@ -27,7 +27,7 @@ def significant_components(mesh: trimesh.Trimesh, fraction: float = 0.01) -> tri
         NsrError: the mesh has no faces.
     """
     labels, areas = _components(mesh)
-    return _keep(mesh, (areas >= fraction * areas.max())[labels])
+    return keep_faces(mesh, (areas >= fraction * areas.max())[labels])
 
 
 def orient_outward(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
@@ -63,7 +63,7 @@ def _components(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
     return labels, np.bincount(labels, weights=mesh.area_faces)
 
 
-def _keep(mesh: trimesh.Trimesh, kept: np.ndarray) -> trimesh.Trimesh:
+def keep_faces(mesh: trimesh.Trimesh, kept: np.ndarray) -> trimesh.Trimesh:
     """The mesh of the faces in ``kept`` (bool ``[F]``) and only the vertices that they use."""
     if kept.all():
         return mesh

@@ -21,6 +21,8 @@ Value = Callable[[torch.Tensor], torch.Tensor]
 
 LOCATING_RESOLUTION = 128
 BOX_MARGIN = 1.5  # cells of the locating grid around the object: its position there is known to one cell
+MOST_CELLS = 4096  # along one axis: beyond, a mesh has hundreds of millions of faces
+EDGE_OVER_SPACING = 0.955  # mean edge of marching cubes' triangles, in cells, averaged over orientations
 LONGEST_OVER_SHORTEST = 2  # a plate's longest axis gets at most this many times ``resolution`` cells
 
 
@@ -29,6 +31,7 @@ def extract_mesh(
     resolution: int = 512,
     radius: float = 1.0,
     *,
+    edge_length: float | None = None,
     largest_only: bool = True,
     uniform_grid: bool = False,
     gradient_bound: float = 1.5,
@@ -45,6 +48,8 @@ def extract_mesh(
         resolution: cells on the shortest axis of the object's box; the spacing is the same on all axes, and wider
             where the longest axis would get more than twice as many.
         radius: of the bounding sphere, in the units of ``value``.
+        edge_length: wanted mean edge of the triangles, in the units of ``value``; given, it takes the place of
+            ``resolution``.
         largest_only: keep the largest component by area; else all of them.
         uniform_grid: lay the grid over the sphere's whole bounding cube instead of the object's box.
         gradient_bound: a block is skipped where ``|value|`` at its centre exceeds this many times its half-diagonal.
@@ -57,10 +62,13 @@ def extract_mesh(
         A mesh in the frame of ``value``, normals outward.
 
     Raises:
-        NsrError: the field has no surface inside the sphere, is not finite there, or ``resolution`` is below 4.
+        NsrError: the field has no surface inside the sphere, is not finite there, ``resolution`` is below 4,
+            or ``edge_length`` asks for more than 4096 cells along an axis.
     """
     if resolution < 4:
         raise NsrError(f"a mesh needs a resolution of at least 4, not {resolution}")
+    if edge_length is not None and not edge_length > 0:
+        raise NsrError(f"a mesh needs an edge length above zero, not {edge_length:g}")
     field = _inside_sphere(value, radius, chunk, device)
     cube = np.full(3, 2 * radius * (1 + 4 / LOCATING_RESOLUTION))
     spacing = cube[0] / LOCATING_RESOLUTION
@@ -76,7 +84,16 @@ def extract_mesh(
         coarse = significant_components(coarse) if largest_only else coarse
         lower, upper = coarse.bounds + BOX_MARGIN * spacing * np.array([[-1.0], [1.0]])
         extent = upper - lower
-    spacing = max(extent.min(), extent.max() / LONGEST_OVER_SHORTEST) / resolution
+    if edge_length is None:
+        spacing = max(extent.min(), extent.max() / LONGEST_OVER_SHORTEST) / resolution
+    else:
+        spacing = edge_length / EDGE_OVER_SPACING
+    cells = extent.max() / spacing
+    if cells > MOST_CELLS:
+        raise NsrError(
+            f"this mesh would need {cells:.0f} cells along the object, and {MOST_CELLS} are the most; take longer edges "
+            "or a lower resolution"
+        )
     mesh = march(SparseGrid(field, lower, spacing, extent, gradient_bound))
     if mesh is None:
         raise NsrError(

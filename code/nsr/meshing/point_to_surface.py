@@ -41,11 +41,13 @@ class SurfaceIndex:
         self.radius = float(np.linalg.norm(pieces - centroids[:, None], axis=2).max())
         self.tree = cKDTree(centroids)
 
-    def query(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def query(self, points: np.ndarray, most_candidates: int = MOST_CANDIDATES) -> tuple[np.ndarray, np.ndarray]:
         """The closest triangle of each point.
 
         Args:
             points: ``[N, 3]`` in the mesh's frame.
+            most_candidates: pieces that are looked at for a point before the search stops; a few are fast, and give
+                distances that are never too small but here and there too large.
 
         Returns:
             distance ``[N]`` in its units, and face index ``[N]``.  The distance is exact near the surface; several
@@ -54,17 +56,18 @@ class SurfaceIndex:
         distance = np.full(len(points), np.inf)
         face = np.zeros(len(points), dtype=np.int64)
         open_points = np.arange(len(points))
-        candidates = min(8, self.tree.n)
+        most_candidates = min(most_candidates, self.tree.n)
+        candidates = min(8, most_candidates)
         while len(open_points):
             reach, pieces = self.tree.query(points[open_points], k=candidates)
             reach, pieces = reach.reshape(len(open_points), -1), pieces.reshape(len(open_points), -1)
             found, closest = self._closest(points[open_points], self.origin[pieces])
             distance[open_points], face[open_points] = found, closest
-            if candidates == min(MOST_CANDIDATES, self.tree.n):
+            if candidates == most_candidates:
                 break
             enough = np.minimum(found + self.radius, np.sqrt(found**2 + 4 * self.radius**2))
             open_points = open_points[reach[:, -1] < enough]
-            candidates = min(4 * candidates, MOST_CANDIDATES, self.tree.n)
+            candidates = min(4 * candidates, most_candidates)
         return distance, face
 
     def _closest(self, points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
