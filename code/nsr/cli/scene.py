@@ -110,14 +110,35 @@ def _add_check(tools: argparse._SubParsersAction) -> None:
     )
     check.add_argument("folder")
     check.add_argument("--cam_file", help="another camera file of the folder than cameras.npz")
+    check.add_argument(
+        "--fast", action="store_true", help="leave out what takes longer: visual hull, other conventions, features"
+    )
+    check.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write an HTML page with the cameras in 3D and every mask's outline (default: check.html in the folder)",
+    )
     check.set_defaults(run=_run_check)
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
+    from nsr.errors import SceneError
     from nsr.scenes.check import check_scene
+    from nsr.scenes.check_page import write_check_page
+    from nsr.scenes.explain import explain_scene
 
-    report = check_scene(Path(arguments.folder), cam_file=arguments.cam_file)
+    folder = Path(arguments.folder)
+    if arguments.fast and arguments.page is not None:
+        raise SceneError("--page shows what --fast leaves out: give one of them")
+    report = check_scene(folder, cam_file=arguments.cam_file)
+    scene = None if arguments.fast else explain_scene(report, folder, arguments.cam_file)
     print(report.format())
+    if arguments.page is not None and scene is not None:
+        page = Path(arguments.page) if arguments.page else folder / "check.html"
+        write_check_page(page, scene, report)
+        print(f"page: {page}")
     return 1 if report.errors else 0
 
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.resize import resize_intrinsics, resize_mask
 from nsr.scenes.visual_hull import VisualHull
 
 SIZE = 96  # of the longer side of the masks that are compared
 RESOLUTION = 64  # of the hull
+TOLERANCE = 0.15  # share of the views that may be mistaken, when the hull of all leaves views uncovered
+CLEAR_IOU = 0.9
 
 
 def hull_agreement(masks: list[np.ndarray], cameras: Cameras) -> list[float]:
     """Per view the intersection over union of its mask and the outline of all views' visual hull.
 
-    What lies outside the unit sphere is no part of the comparison.
+    What lies outside the unit sphere is no part of the comparison.  One wrong mask cuts the hull and so disagrees with
+    all the others; where views are left uncovered, a hull that may pass over some of them is tried, and the better one
+    judges.
 
     Args:
         masks: per view ``[H, W]`` bool; cameras: of the same views, in the normalised frame.
 
     Raises:
-        SceneError: the hull is empty.
+        SceneError: both hulls are empty.
     """
     small, intrinsics = [], []
     for mask, matrix in zip(masks, cameras.intrinsics.double().numpy(), strict=True):
@@ -31,8 +36,22 @@ def hull_agreement(masks: list[np.ndarray], cameras: Cameras) -> list[float]:
         small.append(torch.from_numpy(resize_mask(mask, size)))
         intrinsics.append(torch.from_numpy(resize_intrinsics(matrix, mask.shape, size)))
     reduced = Cameras(torch.stack(intrinsics).float(), cameras.poses.float())
-    hull = VisualHull.carve(small, reduced, resolution=RESOLUTION)
-    return [_overlap(hull, reduced, view, mask) for view, mask in enumerate(small)]
+    overlap = _overlaps(small, reduced, tolerance=0.0)
+    if overlap and min(overlap) >= CLEAR_IOU:
+        return overlap
+    tolerant = _overlaps(small, reduced, TOLERANCE)
+    if not (overlap or tolerant):
+        raise SceneError("the visual hull is empty: masks and cameras contradict each other")
+    return max(overlap, tolerant, key=lambda values: np.median(values) if values else 0.0)
+
+
+def _overlaps(masks: list[torch.Tensor], cameras: Cameras, tolerance: float) -> list[float]:
+    """Of every view; empty where the hull is."""
+    try:
+        hull = VisualHull.carve(masks, cameras, resolution=RESOLUTION, tolerance=tolerance)
+    except SceneError:
+        return []
+    return [_overlap(hull, cameras, view, mask) for view, mask in enumerate(masks)]
 
 
 def hull_outline(
@@ -46,7 +65,7 @@ def hull_outline(
     middle = -(origins * directions).sum(1)
     half = (1 - (origins**2).sum(1) + middle**2).clamp(min=0).sqrt()
     meets = ((half > 0) & (middle + half > 0)).nonzero().squeeze(1)
-    steps = 2 * hull.resolution
+    steps = hull.resolution  # one a cell, along a diameter
     inside = torch.zeros(len(meets), dtype=torch.bool)
     start, length = (middle - half)[meets].clamp(min=0), half[meets] * 2
     for step in torch.linspace(0, 1, steps):

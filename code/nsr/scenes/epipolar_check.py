@@ -1,0 +1,175 @@
+"""Do matched features lie on each other's epipolar lines?  A test of cameras that needs no masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+FEATURES = 2000  # a view
+LOWE_RATIO = 0.75  # "Distinctive image features from scale-invariant keypoints", 2004
+RANSAC_PIXELS = 1.5
+FEWEST_MATCHES = 15  # of a pair, after RANSAC
+LARGEST_ANGLE = 50.0  # degrees between the viewing directions of a pair
+NEIGHBOURS = 2  # pairs a view
+LARGE_ERROR = 3.0  # pixels
+HALF_PIXEL_SHIFTS = (-0.5, 0.5)
+HALF_PIXEL_GAIN = 0.9  # of the squared error: below it a shift is named
+FEWEST_FOR_SHIFTS = 300  # matches
+
+
+@dataclass
+class Matches:
+    """Features that two views share.
+
+    Attributes:
+        first, second: the views; pixels_first, pixels_second: ``[N, 2]``.
+    """
+
+    first: int
+    second: int
+    pixels_first: np.ndarray
+    pixels_second: np.ndarray
+
+
+class Features:
+    """SIFT features of a picture, inside its mask where it has one."""
+
+    def __init__(self, picture: np.ndarray, mask: np.ndarray):
+        """``picture [H, W, 3]`` uint8 RGB, ``mask [H, W]`` bool."""
+        sift = cv2.SIFT_create(nfeatures=FEATURES, enable_precise_upscale=True)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        inside = cv2.erode(mask.astype(np.uint8) * 255, np.ones((5, 5), np.uint8), borderValue=255)
+        points, descriptors = sift.detectAndCompute(grey, inside)
+        self.pixels = np.array([point.pt for point in points], dtype=np.float64).reshape(-1, 2)
+        self.descriptors = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
+
+
+def near_pairs(poses: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of views that look from similar sides: each with its ``NEIGHBOURS`` nearest in viewing direction.
+
+    Args:
+        poses: ``[V, 4, 4]`` camera to world.
+    """
+    directions = poses[:, :3, 2]
+    angles = np.degrees(np.arccos(np.clip(directions @ directions.T, -1, 1)))
+    np.fill_diagonal(angles, np.inf)
+    pairs = set()
+    for view in range(len(poses)):
+        for other in np.argsort(angles[view])[:NEIGHBOURS].tolist():
+            if angles[view, other] <= LARGEST_ANGLE:
+                pairs.add((min(view, other), max(view, other)))
+    return sorted(pairs)
+
+
+def match_features(features: list[Features], pairs: list[tuple[int, int]]) -> list[Matches]:
+    """Mutual nearest neighbours by Lowe's ratio, freed of outliers by a fundamental matrix of their own, which knows
+    nothing of the cameras.  Pairs with too few are left out."""
+    matcher = cv2.BFMatcher()
+    found = []
+    for first, second in pairs:
+        a, b = features[first], features[second]
+        if min(len(a.pixels), len(b.pixels)) < FEWEST_MATCHES:
+            continue
+        forward = _ratio_test(matcher.knnMatch(a.descriptors, b.descriptors, 2))
+        backward = _ratio_test(matcher.knnMatch(b.descriptors, a.descriptors, 2))
+        mutual = [(i, j) for i, j in forward.items() if backward.get(j) == i]
+        if len(mutual) < FEWEST_MATCHES:
+            continue
+        chosen = np.array(mutual)
+        pixels = a.pixels[chosen[:, 0]], b.pixels[chosen[:, 1]]
+        cv2.setRNGSeed(0)
+        _, inliers = cv2.findFundamentalMat(*pixels, cv2.FM_RANSAC, RANSAC_PIXELS, 0.999)
+        if inliers is not None and inliers.sum() >= FEWEST_MATCHES:
+            kept = inliers.ravel() > 0
+            found.append(Matches(first, second, pixels[0][kept], pixels[1][kept]))
+    return found
+
+
+def epipolar_errors(matches: Matches, intrinsics: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Distances ``[N]`` in pixels of matches from each other's epipolar lines, the mean of the two views'.
+
+    Args:
+        intrinsics: ``[V, 3, 3]``; poses: ``[V, 4, 4]`` camera to world.
+    """
+    first, second = matches.first, matches.second
+    relative = np.linalg.inv(poses[second]) @ poses[first]
+    x, y, z = relative[:3, 3]
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    essential = cross @ relative[:3, :3]
+    fundamental = np.linalg.inv(intrinsics[second]).T @ essential @ np.linalg.inv(intrinsics[first])
+    one = np.column_stack([matches.pixels_first, np.ones(len(matches.pixels_first))])
+    other = np.column_stack([matches.pixels_second, np.ones(len(matches.pixels_second))])
+    in_second, in_first = one @ fundamental.T, other @ fundamental
+    residual = np.abs((other * in_second).sum(axis=1))
+    norms = [np.maximum(np.linalg.norm(lines[:, :2], axis=1), 1e-12) for lines in (in_first, in_second)]
+    return (residual / norms[0] + residual / norms[1]) / 2
+
+
+def check_epipolar(matches: list[Matches], intrinsics: np.ndarray, poses: np.ndarray) -> list[tuple[str, str]]:
+    """Judge cameras by matched features, and try principal points that are half a pixel elsewhere.
+
+    Returns:
+        judgements: "error", "warning" or "information" and one line each; none where nothing matches.
+    """
+    if not matches:
+        return [
+            ("information", "no features match between views (little texture): the cameras are not checked by them")
+        ]
+    errors = [epipolar_errors(pair, intrinsics, poses) for pair in matches]
+    together = np.concatenate(errors)
+    median, count = float(np.median(together)), len(together)
+    judgements = []
+    if median > LARGE_ERROR:
+        line = f"{count} matched features miss their epipolar lines by {median:.1f} pixels (median): the cameras are rough"
+        judgements.append(("warning", f"{line}, or not these pictures'; --train_cameras may help"))
+    else:
+        line = f"{count} matched features of {len(matches)} pairs of views lie {median:.2f} pixels (median) off"
+        judgements.append(("information", f"{line} their epipolar lines"))
+        views = sorted({view for pair in matches for view in (pair.first, pair.second)})
+        for view in views:
+            own = [error for pair, error in zip(matches, errors, strict=True) if view in (pair.first, pair.second)]
+            # A bad camera spoils all its pairs, and its neighbours' only in part.
+            least = min(float(np.median(error)) for error in own)
+            if len(own) > 1 and least > max(LARGE_ERROR, 4 * median):
+                judgements.append(
+                    ("warning", f"the camera of view {view} is off: its features miss by {least:.1f} pixels")
+                )
+        judgements += _half_pixel(matches, errors, intrinsics, poses)
+    return judgements
+
+
+def _half_pixel(matches, errors, intrinsics, poses) -> list[tuple[str, str]]:
+    """A principal point off by half a pixel in every view is what a mix-up of pixel conventions makes."""
+    if sum(map(len, errors)) < FEWEST_FOR_SHIFTS:
+        return []
+    limit = 3 * float(np.median(np.concatenate(errors)))
+    squared = {0.0: _trimmed(errors, limit)}
+    for shift in HALF_PIXEL_SHIFTS:
+        moved = intrinsics.copy()
+        moved[:, :2, 2] += shift
+        squared[shift] = _trimmed([epipolar_errors(pair, moved, poses) for pair in matches], limit)
+    best = min(squared, key=squared.get)
+    if best == 0 or squared[best] > HALF_PIXEL_GAIN * squared[0.0]:
+        return []
+    return [
+        (
+            "warning",
+            f"pixels may be off by half: with principal points moved by {best:+.1f} the squared error of matched "
+            f"features falls to {squared[best] / squared[0.0]:.0%}; pixel (0, 0) must be the centre of the first pixel",
+        )
+    ]
+
+
+def _trimmed(errors: list[np.ndarray], limit: float) -> float:
+    """Mean squared error, each capped at ``limit``, so that wrong matches weigh the same in every trial."""
+    return float(np.mean(np.minimum(np.concatenate(errors), limit) ** 2))
+
+
+def _ratio_test(neighbours) -> dict[int, int]:
+    return {
+        pair[0].queryIdx: pair[0].trainIdx
+        for pair in neighbours
+        if len(pair) == 2 and pair[0].distance < LOWE_RATIO * pair[1].distance
+    }
