@@ -65,3 +65,10 @@ RUNS = sorted(path for path in CONFS.rglob("*.conf") if path.parent.name != "syn
 @pytest.mark.parametrize("conf", RUNS, ids=lambda path: path.name)
 def test_shipped_confs_are_in_range(conf):
     check_ranges(load_config(conf), str(conf))
+
+
+def test_selection_needs_views_to_leave_alone(tmp_path):
+    conf = tmp_path / "a.conf"
+    conf.write_text("dataset { selection = true, heldout_every = 0 }")
+    with pytest.raises(ConfigError, match="dataset.selection needs held-out views"):
+        load_config(conf)

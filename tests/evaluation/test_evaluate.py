@@ -16,7 +16,7 @@ def test_everything_is_written_and_named(evaluated, sphere_scene):
     metrics, folder, printed = evaluated
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert set(metrics) == {
-        "train", "heldout", "geometry", "train_seconds", "eval_seconds", "peak_memory_mb", "step", "files",
+        "train", "heldout", "geometry", "topology", "train_seconds", "eval_seconds", "peak_memory_mb", "step", "files",
     }  # fmt: skip
     for split, views in (("train", 7), ("heldout", 1)):
         assert {"psnr", "ssim", "iou", "hull_iou"} <= set(metrics[split])
@@ -45,6 +45,15 @@ def test_figures_of_a_sphere_that_is_a_little_too_large(evaluated, sphere_scene)
     mesh = trimesh.load(folder / metrics["files"]["ply"], process=False)
     assert np.linalg.norm(mesh.vertices - sphere_scene.scale_mat[:3, 3], axis=1) == pytest.approx(0.62 * 2.5, abs=2e-3)
     assert (mesh.visual.vertex_colors[:, :3] == round(0.6 * 255)).all()
+
+
+def test_topology_of_a_sphere(evaluated):
+    metrics, _, printed = evaluated
+    assert metrics["topology"] == {
+        "components": 1, "boundary_edges": 0, "holes": 0, "genus": 0, "watertight": True,
+        "true_components": 1, "true_genus": 0,
+    }  # fmt: skip
+    assert "1 component, watertight, genus 0 (true: 1 and genus 0)" in printed
 
 
 def test_renders_and_lines_per_view_agree_with_the_photographs(evaluated, sphere_scene):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from nsr.errors import SceneError
 from nsr.scenes.cameras import projection_matrices
-from nsr.scenes.idr_folder import load_scene, write_scene
+from nsr.scenes.idr_folder import load_scene, split_views, write_scene
 
 
 def test_what_is_written_is_read_back(sphere_scene, sphere_truth):
@@ -168,3 +168,17 @@ def test_a_scene_joins_what_a_folder_has(tmp_path, sphere_scene):
     ]
     again = load_scene(tmp_path / "new")
     assert all(torch.equal(a, b) for a, b in zip(again.masks, sphere_scene.masks, strict=True))
+
+
+@pytest.mark.parametrize("every, offset", [(8, 4), (8, 0), (3, 2), (2, 1)])
+def test_selection_views_are_split_off_the_training_ones(every, offset):
+    train, heldout = split_views(30, every, offset)
+    fewer, chosen = split_views(30, every, offset, selection=True)
+    assert sorted(fewer + chosen) == train and not set(heldout) & {*fewer, *chosen}
+    assert len(chosen) in (30 // every, 30 // every + 1)
+    assert split_views(30, 0, 4, selection=True) == (list(range(30)), [])
+
+
+def test_a_scene_for_selection_leaves_the_held_out_views_alone(sphere_scene_folder):
+    scene = load_scene(sphere_scene_folder, selection=True)
+    assert scene.train_views == [1, 2, 3, 5, 6, 7] and scene.heldout_views == [0]

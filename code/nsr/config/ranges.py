@@ -38,6 +38,7 @@ _RANGES = {
         "hull_resolution": _Range(8),
         "hull_fit_steps": _NOT_NEGATIVE,
         "hull_tolerance": _Range(0, 0.5),
+        "outline_noise": _NOT_NEGATIVE,
         "camera_noise": _Range(0, 0.5),
         "learning_rate": _NOT_NEGATIVE,
         "learning_rate_tables": _NOT_NEGATIVE,
@@ -125,4 +126,9 @@ def check_ranges(config: Config, source: str) -> None:
         raise ConfigError(
             f"{source}: dataset.heldout_offset = {dataset.heldout_offset}: it must be below dataset.heldout_every = "
             f"{dataset.heldout_every}, or no view is ever held out (dataset.heldout_every = 0 says that)"
+        )
+    if dataset.selection and dataset.heldout_every < 2:
+        raise ConfigError(
+            f"{source}: dataset.selection needs held-out views to leave alone: dataset.heldout_every is "
+            f"{dataset.heldout_every}, and must be at least 2"
         )

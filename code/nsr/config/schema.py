@@ -20,6 +20,7 @@ class DatasetConfig:
     cam_file: str | None = None  # another npz beside cameras.npz
     heldout_every: int = 8  # index % heldout_every == heldout_offset is held out; 0: none
     heldout_offset: int = 4
+    selection: bool = False  # hold out others in their place, to choose settings by; those are looked at by nothing then
 
 
 @dataclass
@@ -143,7 +144,8 @@ class TrainConfig:
     init: str = "sphere"  # sphere | hull: where the field starts
     hull_resolution: int = 128  # grid points of the visual hull along each axis
     hull_fit_steps: int = 200  # of the short fit to the hull's distance
-    hull_tolerance: float = 0.0  # share of the views seeing a place that may be mistaken, within mask_tolerance of their outlines
+    hull_tolerance: float = 0.0  # share of the views seeing a place that may call it empty by mistake
+    outline_noise: float = 0.0  # no farther beside their outlines than this, a part of the longer side; 0: anywhere
     camera_noise: float = 0.0  # how far rough cameras misplace what they see, units of the normalised frame
     weigh_views: bool = False  # compare the views, and use less of those whose masks or pictures are doubtful
     learning_rate: float = 1.0e-4

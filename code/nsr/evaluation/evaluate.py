@@ -14,6 +14,7 @@ from nsr.atomic import whole_file
 from nsr.errors import NsrError
 from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
 from nsr.evaluation.report import write_report
+from nsr.evaluation.topology import compare_topology, measure_topology
 from nsr.evaluation.views import score_views, summarise, write_scores
 from nsr.meshing.cleanup import orient_outward
 from nsr.meshing.colour import vertex_colours
@@ -22,6 +23,7 @@ from nsr.meshing.extraction import extract_mesh
 from nsr.meshing.output import writing_to
 from nsr.scenes.scene import Scene
 
+FLOATING_RESOLUTION = 128  # at which pieces beside the object are counted
 METRICS_FILE = "metrics.json"
 VIEWS_FILE = "views.csv"
 REPORT_FILE = "report.html"
@@ -56,7 +58,9 @@ def evaluate_run(
         What ``metrics.json`` holds: ``train`` and ``heldout`` (psnr in dB and ssim over the masks, iou, and hull_iou:
         the silhouettes of the training views' visual hull, each a mean over views; null without views), ``geometry``
         (chamfer in units of the normalised frame, chamfer_pixels, chamfer_world, normal_degrees, fscore at one pixel
-        footprint, ...; null without ground truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the
+        footprint, ...; null without ground truth), ``topology`` (components in the whole bounding sphere; of the
+        written mesh boundary_edges, holes, genus and watertight; true_components and true_genus, null without ground
+        truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the
         training, ``step`` and ``files``.
 
     Raises:
@@ -107,6 +111,12 @@ def _measure(
         files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}
     if truth is not None:
         metrics["geometry"] = measure_geometry(mesh, truth, scene)
+    floating = extract_mesh(
+        run.renderer.value, FLOATING_RESOLUTION, radius, largest_only=False, uniform_grid=True, device=device
+    )
+    metrics["topology"] = compare_topology(
+        measure_topology(floating), measure_topology(mesh), None if truth is None else measure_topology(truth)
+    )
     metrics |= {
         "train_seconds": run.train_seconds,
         "eval_seconds": None,
@@ -172,11 +182,23 @@ def format_metrics(metrics: dict) -> str:
         lines.append(
             f"normals {geometry['normal_degrees']:.1f} degrees, F-score {geometry['fscore']:.3f} at one footprint"
         )
+    lines.append(format_topology(metrics["topology"]))
     lines.append(
         f"training {_figure(metrics['train_seconds'], 0)} s, peak memory {_figure(metrics['peak_memory_mb'], 0)} MB; "
         f"evaluation {metrics['eval_seconds']:.0f} s"
     )
     return "\n".join(lines)
+
+
+def format_topology(topology: dict) -> str:
+    """One line: pieces, holes and handles, with the true numbers where they are known."""
+    pieces, genus = topology["components"], topology["genus"]
+    line = f"{pieces} component{'s' * (pieces != 1)}, "
+    line += "watertight" if topology["watertight"] else f"{topology['holes']} holes of {topology['boundary_edges']} edges"
+    line += f", genus {'unknown' if genus is None else genus}"
+    if topology["true_components"] is not None:
+        line += f" (true: {topology['true_components']} and genus {topology['true_genus']})"
+    return line
 
 
 def _figure(value: float | None, digits: int) -> str:

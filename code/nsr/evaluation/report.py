@@ -138,6 +138,12 @@ def _cards(metrics: dict) -> list[tuple[str, str, str]]:
         cards.append(
             ("Normals", f"{geometry['normal_degrees']:.1f}°", f"F-score {geometry['fscore']:.3f} at one pixel")
         )
+    topology = metrics["topology"]
+    genus, true_genus = topology["genus"], topology["true_genus"]
+    remark = f"{'watertight' if topology['watertight'] else str(topology['holes']) + ' holes'}, genus {_count(genus)}"
+    if true_genus is not None:
+        remark += f" (true: {true_genus})"
+    cards.append(("Components", str(topology["components"]), remark))
     cards.append(("Training", _duration(metrics["train_seconds"]), f"step {metrics['step']}"))
     cards.append(
         (
@@ -155,6 +161,10 @@ def _subtitle(scene: Scene, metrics: dict, mesh: trimesh.Trimesh) -> str:
         f"{len(scene.train_views)} training and {len(scene.heldout_views)} held-out views, {width} × {height} pixels · "
         f"{len(mesh.faces):,} triangles · step {metrics['step']:,}"
     )
+
+
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _duration(seconds: float | None) -> str:

@@ -103,10 +103,21 @@ def read_view(files: ViewFiles) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
-def split_views(count: int, heldout_every: int, heldout_offset: int) -> tuple[list[int], list[int]]:
-    """Training and held-out views: held out where index % heldout_every == heldout_offset; 0: none."""
-    heldout = [view for view in range(count) if heldout_every > 0 and view % heldout_every == heldout_offset]
-    return [view for view in range(count) if view not in heldout], heldout
+def split_views(
+    count: int, heldout_every: int, heldout_offset: int, selection: bool = False
+) -> tuple[list[int], list[int]]:
+    """Training and held-out views: held out where index % heldout_every == heldout_offset; 0: none.
+
+    With ``selection``, other views are held out in their place, half way between them, and the held-out ones belong to
+    neither list.
+    """
+    remainder = [view % heldout_every if heldout_every > 0 else -1 for view in range(count)]
+    heldout = [view for view in range(count) if remainder[view] == heldout_offset]
+    others = [view for view in range(count) if view not in heldout]
+    if not selection or heldout_every == 0:
+        return others, heldout
+    middle = (heldout_offset + heldout_every // 2) % heldout_every
+    return [view for view in others if remainder[view] != middle], [view for view in others if remainder[view] == middle]
 
 
 def load_scene(
@@ -116,6 +127,7 @@ def load_scene(
     cam_file: str | None = None,
     heldout_every: int = 8,
     heldout_offset: int = 4,
+    selection: bool = False,
 ) -> Scene:
     """Read a scene folder in IDR's layout.
 
@@ -129,6 +141,7 @@ def load_scene(
             intrinsics; where it exceeds a view it is ignored for that view, with a warning.
         cam_file: another npz than ``cameras.npz``, relative to the folder or absolute.
         heldout_every, heldout_offset: views with index % every == offset are held out; every = 0: none.
+        selection: hold others out in their place, and look at those not at all (``split_views``).
 
     Returns:
         the scene, on the CPU, cameras float32 in the normalised frame.
@@ -142,7 +155,7 @@ def load_scene(
     files = list_views(folder)
     camera_file = read_camera_file(folder / (cam_file or CAMERA_FILE))
     cameras, scale_mat = camera_file.cameras(len(files))
-    train_views, heldout_views = split_views(len(files), heldout_every, heldout_offset)
+    train_views, heldout_views = split_views(len(files), heldout_every, heldout_offset, selection)
     if not train_views:
         raise SceneError(f"{folder}: all {len(files)} views are held out; lower heldout_every or add views")
     for warning in [*pairing_warnings(files), camera_file.surplus(len(files))]:

@@ -27,6 +27,7 @@ def scene_from_config(dataset: DatasetConfig) -> Scene:
         cam_file=dataset.cam_file,
         heldout_every=dataset.heldout_every,
         heldout_offset=dataset.heldout_offset,
+        selection=dataset.selection,
     )
 
 

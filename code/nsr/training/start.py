@@ -42,7 +42,7 @@ def assess_and_carve(
         cameras,
         train.hull_resolution,
         tolerance=train.hull_tolerance,
-        outline_noise=train.mask_tolerance or math.inf,
+        outline_noise=train.outline_noise or math.inf,
         camera_noise=train.camera_noise,
         slacks=None if trust is None else trust.slacks,
         silhouettes=silhouettes,
