@@ -8,6 +8,8 @@ moved.  A pair cannot say which; all pairs together mostly can: what contradicts
 
 from __future__ import annotations
 
+import math
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,15 +58,13 @@ def compare_masks(
         masks: per view ``[H, W]`` bool; cameras, silhouettes: of the same views.
         camera_noise: how far cameras may misplace what they see; misses below it are forgiven.
     """
-    misses = _ray_misses(masks, cameras, silhouettes)
-    wrong = misses > SLACK + camera_noise
-    contradictions = wrong.float().mean(2).numpy()
+    points = torch.cat([_ray_points(mask, cameras, view) for view, mask in enumerate(masks)])
+    misses = _ray_misses(points, silhouettes)
+    limit = SLACK + camera_noise
+    contradictions = (misses > limit).float().mean(2).numpy()
     trusted = consistent_part(contradictions + contradictions.T)
-    among = misses[trusted][:, trusted]
-    left_out = misses[trusted].amax(dim=(0, 2)).numpy()
-    return Coherence(
-        contradictions, trusted, np.where(trusted, 0.0, left_out), float(np.quantile(among.numpy(), 0.99))
-    )
+    noise = float(np.quantile(misses[trusted][:, trusted].numpy(), 0.99))
+    return Coherence(contradictions, trusted, _left_out(points, silhouettes, trusted, limit), noise)
 
 
 def consistent_part(disagreement: np.ndarray) -> np.ndarray:
@@ -120,18 +120,43 @@ def _larger_side_of_cut(disagreement: np.ndarray) -> np.ndarray:
     return max(sides, key=np.sum)
 
 
-def _ray_misses(masks: list[torch.Tensor], cameras: Cameras, silhouettes: Silhouettes) -> torch.Tensor:
+def _ray_misses(points: torch.Tensor, silhouettes: Silhouettes) -> torch.Tensor:
     """``[V, V, RAYS]``: how far outside view j's mask the best point of view i's rays stays; 0 where one is inside."""
-    views, device = len(masks), cameras.poses.device
-    points = torch.cat([_ray_points(mask, cameras, view) for view, mask in enumerate(masks)])
-    misses = torch.zeros(views, views, RAYS, device=device)
+    views = silhouettes.views
+    misses = torch.zeros(views, views, RAYS, device=points.device)
     for view in range(views):
         for first in range(0, views, 16):  # so many views' points at once
             rows = slice(first, min(first + 16, views))
-            distance, inside = silhouettes.distance(view, points[rows].reshape(-1, 3))
-            distance = torch.where(inside, distance, torch.zeros_like(distance))
+            distance = _known_distance(silhouettes, view, points[rows].reshape(-1, 3))
             misses[rows, view] = distance.view(-1, RAYS, SAMPLES).amin(2).clamp_min(0)
     return misses.cpu()
+
+
+def _left_out(points: torch.Tensor, silhouettes: Silhouettes, trusted: np.ndarray, limit: float) -> np.ndarray:
+    """``[V]``: by how much each distrusted mask misses the trusted views' rays, at worst.
+
+    Only the points of a ray that lie inside all trusted masks count: there it touches the object, while elsewhere it
+    may run into a wrong mask by chance.
+    """
+    left_out = np.zeros(len(trusted))
+    if trusted.all():
+        return left_out
+    candidates = points[torch.from_numpy(trusted)].reshape(-1, 3)
+    possible = torch.ones(len(candidates), dtype=torch.bool, device=points.device)
+    for view in np.flatnonzero(trusted):
+        possible &= _known_distance(silhouettes, view, candidates) <= limit
+    touching = possible.view(-1, SAMPLES).any(1)
+    for view in np.flatnonzero(~trusted):
+        distance = _known_distance(silhouettes, view, candidates)
+        nearest = torch.where(possible, distance, math.inf).view(-1, SAMPLES).amin(1)[touching]
+        left_out[view] = float(nearest.clamp_min(0).max()) if len(nearest) else math.inf
+    return left_out
+
+
+def _known_distance(silhouettes: Silhouettes, view: int, points: torch.Tensor) -> torch.Tensor:
+    """``[N]`` signed distance; 0 where the view sees nothing and so cannot object."""
+    distance, inside = silhouettes.distance(view, points)
+    return torch.where(inside, distance, torch.zeros_like(distance))
 
 
 def _ray_points(mask: torch.Tensor, cameras: Cameras, view: int) -> torch.Tensor:
