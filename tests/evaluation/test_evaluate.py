@@ -143,3 +143,14 @@ def test_a_field_without_a_surface_and_a_place_that_cannot_be_written(sphere_run
     with pytest.raises(NsrError, match="no surface"):
         evaluate_run(sphere_run, sphere_scene, tmp_path / "evaluation", resolution=32)
     assert os.listdir(tmp_path / "evaluation") == []
+
+
+def test_without_renders_those_of_an_earlier_evaluation_go(sphere_run, sphere_scene, tmp_path):
+    sphere_scene.ground_truth_mesh = None
+    evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32)
+    (tmp_path / "rendering" / "mine.txt").write_text("kept")
+    (tmp_path / "cameras.csv").write_text("of an earlier evaluation")
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    own = {metrics["files"]["ply"], metrics["files"]["glb"], "metrics.json", "rendering/mine.txt"}
+    assert {name for name in left if not name.startswith("run/")} == own

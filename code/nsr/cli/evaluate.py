@@ -7,12 +7,12 @@ from pathlib import Path
 
 from nsr.cli.arguments import add_device, add_run_choice, positive_int
 from nsr.cli.locations import find_conf, output_folder
-from nsr.cli.runs import add_data_dir, add_run, chosen_run, scene_of
+from nsr.cli.runs import add_data_dir, add_run, chosen_run, load_run_and_scene
 from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
+from nsr.config.schema import Config
 from nsr.training.run_folder import find_checkpoint, find_run
 
-CAMERAS_FILE = "cameras.csv"
 EVALUATION_FOLDER = "evaluation"
 EVALS_FOLDER = "evals"  # beside the experiments, as in IDR
 
@@ -51,7 +51,9 @@ def script_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--conf", default=DEFAULT_CONF, help=f"conf file (default: {DEFAULT_CONF})")
     parser.add_argument("--expname", default="", help="what was added to the conf's experiment name")
-    parser.add_argument("--exps_folder", default="exps", help="where the runs are (default: exps)")
+    parser.add_argument(
+        "--exps_folder", default="exps", help="where the runs are (default: exps); IDR's published ones: trained_models"
+    )
     parser.add_argument("--scan_id", type=int, default=-1, help="the scan (default: the conf's)")
     parser.add_argument("--eval_rendering", action="store_true", help="render every view and measure the renders")
     add_data_dir(parser)
@@ -88,20 +90,20 @@ def run_script(arguments: argparse.Namespace) -> int:
     experiments = output_folder(arguments.exps_folder)
     name = experiment_name(config, Path(config.dataset.data_dir).name)
     run_folder = find_run(experiments / name, arguments.timestamp)
-    return _evaluate(run_folder, experiments.parent / EVALS_FOLDER / name, arguments)
+    return _evaluate(run_folder, experiments.parent / EVALS_FOLDER / name, arguments, config)
 
 
-def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace) -> int:
+def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace, config: Config | None = None) -> int:
     checkpoint = find_checkpoint(run_folder, arguments.checkpoint)
 
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
     from nsr.evaluation.camera_accuracy import evaluate_cameras, write_camera_errors
-    from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
-    from nsr.training.run import load_run
+    from nsr.evaluation.evaluate import CAMERAS_FILE, METRICS_FILE, evaluate_run
 
-    run = load_run(run_folder, checkpoint, choose_device(arguments.gpu))
-    scene = scene_of(run.config.dataset, arguments.data_dir)
+    run, scene = load_run_and_scene(
+        run_folder, checkpoint, choose_device(arguments.gpu), arguments.data_dir, config=config
+    )
     metrics = evaluate_run(
         run,
         scene,

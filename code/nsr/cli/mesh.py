@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from nsr.cli.arguments import positive_int, positive_number
-from nsr.cli.runs import add_run, chosen_run, scene_of
+from nsr.cli.runs import add_run, chosen_run, load_run_and_scene
 from nsr.errors import NsrError
 from nsr.training.run_folder import find_checkpoint
 
@@ -79,13 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
     from nsr.meshing.export import export_mesh
     from nsr.meshing.finished import MeshOptions, finish_mesh
     from nsr.meshing.output import writing_to
-    from nsr.training.run import load_run
 
     folder = Path(arguments.output).resolve() if arguments.output else run_folder / MESH_FOLDER
     device = choose_device(arguments.gpu)
-    trained = load_run(run_folder, checkpoint, device)
-    needs_scene = not arguments.normalised or arguments.trim or arguments.texture == "photographs"
-    scene = scene_of(trained.config.dataset, arguments.data_dir) if needs_scene else None
+    needs_scene = not arguments.normalised or bool(arguments.trim) or arguments.texture == "photographs"
+    trained, scene = load_run_and_scene(run_folder, checkpoint, device, arguments.data_dir, needs_scene=needs_scene)
     unit = 1.0 if arguments.normalised else scene.scale
     options = MeshOptions(
         resolution=arguments.resolution,

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsr.cli.arguments import add_device, add_run_choice
-from nsr.cli.locations import output_folder
-from nsr.config.schema import DatasetConfig
+from nsr.cli.locations import find_conf, output_folder
+from nsr.config.reader import load_config
+from nsr.config.schema import Config, DatasetConfig
 from nsr.errors import SceneError
-from nsr.training.run_folder import find_run
+from nsr.training.run_folder import RUN_CONF, find_run
 
 if TYPE_CHECKING:
+    import torch
+
     from nsr.scenes.scene import Scene
+    from nsr.training.run import Run
+
+IDR_CONF = "confs/idr.conf"
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -53,3 +60,44 @@ def scene_of(dataset: DatasetConfig, data_dir: str | None) -> Scene:
     elif Path(dataset.data_dir).is_absolute() and not Path(dataset.data_dir).is_dir():
         raise SceneError(f"{dataset.data_dir}: the run's scene is not there any more; say where it is with --data_dir")
     return scene_from_config(dataset)
+
+
+def load_run_and_scene(
+    run_folder: Path,
+    checkpoint: Path,
+    device: torch.device,
+    data_dir: str | None,
+    *,
+    config: Config | None = None,
+    needs_scene: bool = True,
+) -> tuple[Run, Scene | None]:
+    """A run, ours or one of IDR's, and its scene.
+
+    Args:
+        data_dir: where the scene is now; None: where it was.
+        config: of a run of IDR that has no conf of its own; None: ``confs/idr.conf`` with the scan that the
+            experiment's name ends in.
+        needs_scene: False leaves the scene of our own runs out (None); IDR's need theirs for the cameras.
+
+    Raises:
+        NsrError: checkpoint, conf or scene cannot be read, or do not belong together.
+    """
+    from nsr.training.idr_checkpoint import is_idr_checkpoint, load_idr_run
+    from nsr.training.run import load_run
+
+    if not is_idr_checkpoint(checkpoint):
+        run = load_run(run_folder, checkpoint, device)
+        return run, scene_of(run.config.dataset, data_dir) if needs_scene else None
+    config = config or _conf_of_idr_run(run_folder)
+    scene = scene_of(config.dataset, data_dir)
+    return load_idr_run(run_folder, checkpoint, config, scene.cameras, device), scene
+
+
+def _conf_of_idr_run(run_folder: Path) -> Config:
+    own = run_folder / RUN_CONF
+    if own.is_file():
+        return load_config(own)
+    config = load_config(find_conf(IDR_CONF))
+    scan = re.search(r"_(\d+)$", run_folder.parent.name)
+    config.dataset.scan_id = int(scan[1]) if scan else -1
+    return config

@@ -28,6 +28,7 @@ METRICS_FILE = "metrics.json"
 VIEWS_FILE = "views.csv"
 REPORT_FILE = "report.html"
 PICTURE_FOLDER = "rendering"
+CAMERAS_FILE = "cameras.csv"
 
 
 def evaluate_run(
@@ -78,6 +79,7 @@ def evaluate_run(
         metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid)
         if report:
             metrics["files"]["report"] = REPORT_FILE
+        _remove_stale(folder, metrics["files"])
         metrics["eval_seconds"] = time.perf_counter() - started
         with whole_file(folder / METRICS_FILE) as partial:
             partial.write_text(json.dumps(metrics, indent=2) + "\n")
@@ -162,7 +164,7 @@ def format_metrics(metrics: dict) -> str:
     """The figures as a table to print."""
     lines = []
     if metrics["train"]:
-        lines.append(f"{'views':<16}{'PSNR dB':>9}{'SSIM':>8}{'IoU':>8}{'hull IoU':>10}")
+        lines.append(f"{'views':<16}{'PSNR dB':>9}{'SSIM':>8}{'LPIPS':>8}{'IoU':>8}{'hull IoU':>10}")
         for split, name in (("train", "training"), ("heldout", "held out")):
             figures = metrics[split]
             if figures is None:
@@ -171,6 +173,7 @@ def format_metrics(metrics: dict) -> str:
             label = f"{name} ({figures['views']})"
             lines.append(
                 f"{label:<16}{_figure(figures['psnr'], 2):>9}{_figure(figures['ssim'], 3):>8}"
+                f"{_figure(figures['lpips'], 3):>8}"
                 f"{_figure(figures['iou'], 4):>8}{_figure(figures['hull_iou'], 4):>10}"
             )
     geometry = metrics["geometry"]
@@ -203,6 +206,18 @@ def format_topology(topology: dict) -> str:
 
 def _figure(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _remove_stale(folder: Path, files: dict[str, str]) -> None:
+    """Take away what an earlier evaluation left in the folder and this one did not make again: it would be taken for
+    this checkpoint's.  Meshes carry their step in their names and stay."""
+    if "renders" not in files:
+        for picture in [*(folder / PICTURE_FOLDER).glob("eval_*.png"), *(folder / PICTURE_FOLDER).glob("normal_*.png")]:
+            picture.unlink()
+        if (folder / PICTURE_FOLDER).is_dir() and not any((folder / PICTURE_FOLDER).iterdir()):
+            (folder / PICTURE_FOLDER).rmdir()
+    for name in {VIEWS_FILE, REPORT_FILE, CAMERAS_FILE} - set(files.values()):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _without_nan(value):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from nsr.atomic import whole_file
 from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_iou
+from nsr.evaluation.perceptual import find_lpips
 from nsr.meshing.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
 from nsr.rendering.image import RenderedView, render_view
@@ -29,7 +30,8 @@ RenderView = Callable[..., RenderedView]
 
 @dataclass
 class ViewScore:
-    """One view's figures; psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's."""
+    """One view's figures; psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's, lpips
+    over the object's window (NaN where it is not installed)."""
 
     view: int
     split: str  # train | heldout
@@ -37,6 +39,7 @@ class ViewScore:
     ssim: float
     iou: float
     hull_iou: float
+    lpips: float = float("nan")
 
 
 def score_views(
@@ -53,6 +56,7 @@ def score_views(
         progress: show a bar.
     """
     silhouettes = HullSilhouettes(scene)
+    lpips = find_lpips()
     splits = [("train", view) for view in scene.train_views] + [("heldout", view) for view in scene.heldout_views]
     scores = []
     for split, view in tqdm(splits, desc="views", unit="view", disable=not progress):
@@ -73,6 +77,7 @@ def score_views(
                 ssim=masked_ssim(rgb, photograph, mask),
                 iou=silhouette_iou(hit, mask),
                 hull_iou=silhouette_iou(silhouettes.of(view), mask),
+                lpips=lpips(rgb, photograph, mask) if lpips else float("nan"),
             )
         )
     return scores
@@ -103,10 +108,10 @@ def summarise(scores: list[ViewScore], split: str) -> dict | None:
     chosen = [score for score in scores if score.split == split]
     if not chosen:
         return None
-    summary = {
-        name: float(np.nanmean([getattr(score, name) for score in chosen]))
-        for name in ("psnr", "ssim", "iou", "hull_iou")
-    }
+    summary = {}
+    for name in ("psnr", "ssim", "iou", "hull_iou", "lpips"):
+        values = np.array([getattr(score, name) for score in chosen])
+        summary[name] = float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else float("nan")
     with np.errstate(invalid="ignore"):  # a perfect view has an infinite psnr
         summary["psnr_std"] = float(np.nanstd([score.psnr for score in chosen]))
     return summary | {"views": len(chosen)}
@@ -126,7 +131,9 @@ def read_scores(path: Path) -> list[ViewScore]:
     with open(path, newline="") as file:
         return [
             ViewScore(
-                int(row["view"]), row["split"], *(float(row[name]) for name in ("psnr", "ssim", "iou", "hull_iou"))
+                int(row["view"]),
+                row["split"],
+                *(float(row.get(name, "nan")) for name in ("psnr", "ssim", "iou", "hull_iou", "lpips")),
             )
             for row in csv.DictReader(file)
         ]

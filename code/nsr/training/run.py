@@ -26,7 +26,7 @@ class Run:
         folder: of the run; config: resolved; renderer: on the device asked for.
         cameras: of all views, in the normalised frame, refined where the run refined them.
         step: of the checkpoint; train_seconds: from the start of the process to this checkpoint.
-        peak_memory_mb: of the training process.
+        peak_memory_mb: of the training process.  Both are None where they were not recorded.
     """
 
     folder: Path
@@ -34,8 +34,8 @@ class Run:
     renderer: SurfaceRenderer
     cameras: Cameras
     step: int
-    train_seconds: float
-    peak_memory_mb: float
+    train_seconds: float | None
+    peak_memory_mb: float | None
 
 
 def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: torch.device | str = "cpu") -> Run:

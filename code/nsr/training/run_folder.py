@@ -15,12 +15,14 @@ from nsr.errors import CheckpointError
 LATEST = "latest"
 CHECKPOINT_FOLDER = "checkpoints"
 CHECKPOINT_SUFFIX = ".pt"
+IDR_MODEL_FOLDER = "ModelParameters"  # below it, where IDR's own checkpoints are
+IDR_SUFFIX = ".pth"
 PLOT_FOLDER = "plots"
 LOG_FOLDER = "logs"
 RUN_CONF = "runconf.conf"
 
 _TIMESTAMP_FORMAT = "%Y_%m_%d_%H_%M_%S"
-_TIMESTAMP = re.compile(r"\d{4}(_\d{2}){5}")
+_TIMESTAMP = re.compile(r"\d{4}(_\d{2}){5}|\d{4}")  # IDR's published runs have a year for a name
 
 
 def create_run_folder(experiment: str | Path) -> Path:
@@ -92,7 +94,7 @@ def find_run(folder: str | Path, timestamp: str = LATEST) -> Path:
 
 
 def find_checkpoint(run: str | Path, checkpoint: str | int = LATEST) -> Path:
-    """The checkpoint file of a run: ``latest``, or the one numbered ``checkpoint`` (a step).
+    """The checkpoint file of a run, ours or IDR's: ``latest``, or the one numbered ``checkpoint`` (a step; an epoch).
 
     ``latest`` falls back on the highest number where only numbered ones are left.
 
@@ -100,9 +102,9 @@ def find_checkpoint(run: str | Path, checkpoint: str | int = LATEST) -> Path:
         CheckpointError: there is none of that number; the message lists those there are.
     """
     run = Path(run)
-    path = checkpoint_path(run, checkpoint)
-    if path.is_file():
-        return path
+    for path in (checkpoint_path(run, checkpoint), run / CHECKPOINT_FOLDER / IDR_MODEL_FOLDER / f"{checkpoint}.pth"):
+        if path.is_file():
+            return path
     numbered = {int(file.stem): file for file in _checkpoints(run) if file.stem.isdecimal()}
     if str(checkpoint) == LATEST and numbered:
         return numbered[max(numbered)]
@@ -113,7 +115,8 @@ def find_checkpoint(run: str | Path, checkpoint: str | int = LATEST) -> Path:
 
 
 def _checkpoints(run: Path) -> list[Path]:
-    files = (run / CHECKPOINT_FOLDER).glob(f"*{CHECKPOINT_SUFFIX}")
+    folder = run / CHECKPOINT_FOLDER
+    files = [*folder.glob(f"*{CHECKPOINT_SUFFIX}"), *(folder / IDR_MODEL_FOLDER).glob(f"*{IDR_SUFFIX}")]
     return [file for file in files if file.stem == LATEST or file.stem.isdecimal()]
 
 
