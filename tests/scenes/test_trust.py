@@ -36,7 +36,7 @@ def test_a_wrong_mask_proves_nothing_and_is_not_trained_on_where_it_is_wrong(sph
     assert trust.contradicted == [3] and np.isinf(trust.slacks[place])
     assert np.delete(trust.weights, place).tolist() == [1.0] * 6 and trust.weights[place] == GROSS_WEIGHT
     [remark] = trust.remarks
-    assert "masks of views 3 disagree" in remark and "prove nothing" in remark and "6 training views" in remark
+    assert "mask of view 3 disagrees" in remark and "prove nothing" in remark and "6 training views" in remark
     excluded = trust.excluded_pixels(sphere_scene, hull)
     assert list(excluded) == [3] and excluded[3].shape == right.shape
     wrong = sphere_scene.masks[3] != right

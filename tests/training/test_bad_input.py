@@ -65,11 +65,11 @@ def half(mask):
 @pytest.mark.parametrize(
     "spoil, said",
     [
-        (half, "views 3 disagree"),
+        (half, "view 3 disagrees"),
         (torch.zeros_like, "view 3 is empty"),
         (torch.ones_like, "view 3 is full"),
         (torch.logical_not, "view 3 seems inverted"),
-        (lambda mask: torch.roll(mask, (9, 14), (0, 1)), "views 3 disagree"),
+        (lambda mask: torch.roll(mask, (9, 14), (0, 1)), "view 3 disagrees"),
     ],
     ids=["half", "empty", "full", "inverted", "shifted"],
 )

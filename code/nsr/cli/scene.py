@@ -78,7 +78,9 @@ def _add_make(tools: argparse._SubParsersAction) -> None:
         "view, depth, normals, albedo and shading. Without options: the default scene.",
     )
     make.add_argument("folder", help="where to write it; must not hold a scene yet")
-    make.add_argument("--conf", help="a recipe, as in confs/synthetic/; other options change it (default: the default scene)")
+    make.add_argument(
+        "--conf", help="a recipe, as in confs/synthetic/; other options change it (default: the default scene)"
+    )
     for name, (kind, text) in SPEC_FLAGS.items():
         make.add_argument(f"--{name}", type=kind, default=None, help=text)
     for name, text in SPEC_SWITCHES.items():

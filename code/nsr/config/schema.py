@@ -20,7 +20,7 @@ class DatasetConfig:
     cam_file: str | None = None  # another npz beside cameras.npz
     heldout_every: int = 8  # index % heldout_every == heldout_offset is held out; 0: none
     heldout_offset: int = 4
-    selection: bool = False  # hold out others in their place, to choose settings by; those are looked at by nothing then
+    selection: bool = False  # hold out others in their place, to choose settings by; nothing looks at those then
 
 
 @dataclass

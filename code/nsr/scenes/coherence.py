@@ -1,4 +1,4 @@
-"""Do the masks agree with each other?  Every pair of views is asked, and the views that most others contradict are named.
+"""Do the masks agree with each other?  Every pair of views is asked, and views that most others contradict are named.
 
 A ray through a mask's outline touches the object, so at least one of its points must lie inside every other mask that
 sees it (the epipolar tangency of Hernandez et al., "Silhouette coherence for camera calibration under circular motion",

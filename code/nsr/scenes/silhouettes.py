@@ -86,8 +86,8 @@ def outline_distance(
 ) -> torch.Tensor:
     """Least distance in space from a point to rays that cross the plane at depth 1 at ``span`` from its own.
 
-    Two rays that cross that plane at p and q make an angle of tangent ``|p x q| / (1 + p . q) >= |p - q| / (1 + p . q)``
-    (the cross product is of (p, 1) and (q, 1)), and ``p . q`` is at most ``|p|`` times the least of ``|p| + |p - q|``
+    Two rays that cross that plane at p and q make an angle whose tangent is ``|(p, 1) x (q, 1)| / (1 + p . q)``, which
+    is at least ``|p - q| / (1 + p . q)``, and ``p . q`` is at most ``|p|`` times the least of ``|p| + |p - q|``
     and the mask's reach.
 
     Args:

@@ -109,15 +109,18 @@ def _judge_masks(trust: ViewTrust, coherence: Coherence, camera_noise: float) ->
         trust.contradicted.append(trust.views[place])
     if len(doubted):
         wrong = [trust.views[place] for place in doubted if math.isinf(trust.slacks[place])]
-        names = ", ".join(map(str, trust.contradicted))
-        line = f"the masks of views {names} disagree with those of the other {coherence.trusted.sum()} training views"
+        names, others = ", ".join(map(str, trust.contradicted)), coherence.trusted.sum()
+        one = len(doubted) == 1
+        line = f"the mask of view {names} disagrees" if one else f"the masks of views {names} disagree"
+        line += f" with those of the other {others} training views"
         if wrong:
-            line += f"; those of {', '.join(map(str, wrong))} leave out so much that they prove nothing"
+            which = "it leaves" if one else f"those of {', '.join(map(str, wrong))} leave"
+            line += f"; {which} out so much as to prove nothing"
         trust.remarks.append(line + "; their pixels where they disagree are not used, and fewer of the others")
     if coherence.noise > max(ROUGH, camera_noise):
         trust.remarks.append(
-            f"masks and cameras disagree by up to {coherence.noise:.3f} of the unit sphere's radius all over: the cameras "
-            f"are rough; train.camera_noise = {coherence.noise:.2g} keeps the hull from cutting the object"
+            f"masks and cameras disagree by up to {coherence.noise:.3f} of the unit sphere's radius all over: the "
+            f"cameras are rough; train.camera_noise = {coherence.noise:.2g} keeps the hull from cutting the object"
         )
 
 
@@ -135,7 +138,7 @@ def disagreeing_pixels(hull: VisualHull, mask: torch.Tensor, cameras: Cameras, v
     rows, columns = (torch.arange(stride // 2, length, stride) for length in (height, width))
     v, u = torch.meshgrid(rows, columns, indexing="ij")
     pixels = torch.stack([u, v], dim=-1).view(-1, 2).to(reference)
-    camera = Cameras(cameras.intrinsics[view : view + 1], cameras.poses[view : view + 1]).to(reference.device, reference.dtype)
+    camera = cameras.select([view]).to(reference.device, reference.dtype)
     origins, directions = camera.rays(torch.zeros(len(pixels), dtype=torch.long, device=reference.device), pixels)
     middle = -(origins * directions).sum(1)
     half = (1 - (origins * origins).sum(1) + middle**2).clamp_min(0).sqrt()

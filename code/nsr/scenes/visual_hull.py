@@ -53,7 +53,8 @@ class VisualHull:
             resolution: grid points along each axis.
             seen_by: a point inside the hull must lie in the frames of at least this fraction of the views (and of
                 two); what lies outside a frame is unknown to that view.
-            tolerance: share of the views seeing a point (rounded down to whole views) that may call it empty by mistake.
+            tolerance: share of the views seeing a point (in whole views, rounded down) that may call it empty by
+                mistake.
             outline_noise: how far beside their outlines they may be mistaken, as a fraction of the image's longer side;
                 beyond that a single view is believed.
             camera_noise: how far the cameras may misplace what they see, units of the normalised frame; every
