@@ -3,6 +3,7 @@
 import contextlib
 import io
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,12 +45,14 @@ class SphereRun:
 
 def make_sphere_run(cameras: Cameras, folder: Path) -> SphereRun:
     sdf = SphereField(RADIUS)
+    tracer = RayTracer(RayTracerConfig())
     renderer = SimpleNamespace(
         sdf=sdf,
         value=sdf.value,
         radiance=lambda points, directions, normals, feature: torch.full_like(points, GREY),
         background=None,
-        tracer=RayTracer(RayTracerConfig()),
+        tracer=tracer,
+        trace=partial(tracer.trace, sdf.value),
     )
     (folder / "logs").mkdir(parents=True)
     (folder / "runconf.conf").write_text("train { expname = <sphere> }\n")

@@ -1,5 +1,6 @@
 """What the tests of the compiled operators share."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 import torch
 
 from nsr.ops import backend, native_build
+from nsr.ops.field_value import field_value_torch
+from nsr.ops.grid_layout import GridLayout
+from nsr.ops.grid_network import GridNetwork
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,51 @@ def sanitized(tmp_path_factory, native):
         return program
 
     return build
+
+
+@pytest.fixture(scope="session")
+def random_network():
+    """``random_network(...)``: about the distance to a sphere, with bumps from the grid that make it no distance."""
+
+    def make(layout=None, dims=(32, 32), beta=100.0, bound=1.0, seed=0, table_dtype=torch.float32, bumps=0.3):
+        layout = layout or GridLayout(5, 2, 10, 4, 40)
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape):
+            return torch.randn(*shape, generator=generator)
+
+        channels = layout.levels * layout.features
+        weights, biases, inputs = [], [], 3 + channels
+        for width in dims:
+            weight = normal(width, inputs) * (2 / width) ** 0.5
+            if inputs == 3 + channels:
+                weight[:, 3:] *= bumps
+            weights.append(weight)
+            biases.append(0.05 * normal(width))
+            inputs = width
+        weights.append((torch.pi / inputs) ** 0.5 * torch.ones(1, inputs) + 0.05 * normal(1, inputs))
+        table = (torch.rand(layout.entries, layout.features, generator=generator) * 2 - 1).to(table_dtype)
+        level_weights = torch.linspace(1, 0.4, layout.levels).repeat_interleave(layout.features)
+        network = GridNetwork(
+            layout, table, level_weights, bound, tuple(weights), (*biases, torch.zeros(1)), beta
+        )
+        # The constant is chosen so that about the same share of the ball is inside for every network.
+        ball = torch.nn.functional.normalize(normal(500, 3), dim=1) * 0.6
+        offset = field_value_torch(network, ball).median()
+        return dataclasses.replace(network, biases=(*biases, -offset.reshape(1)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_rays():
+    """``random_rays(count)``: origins at distance 2.5, unit directions towards a box about the origin; float32."""
+
+    def make(count, seed=0, aim=0.75):
+        generator = torch.Generator().manual_seed(seed)
+        outward = torch.randn(count, 3, generator=generator)
+        origins = 2.5 * torch.nn.functional.normalize(outward, dim=1)
+        targets = aim * (torch.rand(count, 3, generator=generator) * 2 - 1)
+        return origins, torch.nn.functional.normalize(targets - origins, dim=1)
+
+    return make

@@ -15,8 +15,12 @@ from nsr.config.schema import ImplicitNetworkConfig
 from nsr.errors import ConfigError
 from nsr.fields.clamp import LaplaceClamp
 from nsr.fields.encoding import Encoding
+from nsr.fields.hash_grid import MultiResolutionHashGrid
 from nsr.fields.linear import default_linear, make_linear
 from nsr.fields.softplus_network import SoftplusNetwork
+from nsr.ops.field_value import field_value
+from nsr.ops.grid_network import GridNetwork
+from nsr.ops.hash_encode import hash_encode
 
 
 @dataclass
@@ -100,11 +104,28 @@ class SDFField(torch.nn.Module):
         )
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
-        """Signed distance ``[N]`` at ``x [N, 3]``: no gradient, no feature head. Differentiable in x and parameters."""
+        """Signed distance ``[N]`` at ``x [N, 3]``: no gradient, no feature head. Differentiable in x and parameters.
+
+        Under ``torch.no_grad`` a small network on a hash grid is evaluated by one operator (``nsr.ops.field_value``).
+        """
+        if not torch.is_grad_enabled() and (network := self.grid_network()) is not None:
+            return field_value(network, x)
         network = self._network()
         hidden, _ = network.trunk(self.encoding(x))
         sdf = network.head(hidden, slice(1)).squeeze(1)
         return sdf if self.clamp is None else self.clamp(sdf)
+
+    def grid_network(self) -> GridNetwork | None:
+        """What ``value`` computes, as plain tensors, where it is a network without skips on a hash grid, else None."""
+        grid = self.encoding
+        if not isinstance(grid, MultiResolutionHashGrid) or grid.encode_grid is not hash_encode:
+            return None
+        if self.skip_in or self.clamp is not None or self.layer_count < 2:
+            return None
+        network = self._network()
+        weights = (*network.weights[:-1], network.weights[-1][:1])
+        biases = (*network.biases[:-1], network.biases[-1][:1])
+        return GridNetwork(grid.layout, grid.table, grid.weights, grid.bound, weights, biases, self.beta)
 
     def geometry(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Signed distance ``[N]``, its gradient ``[N, 3]`` (not normalised) and the feature ``[N, F]``.

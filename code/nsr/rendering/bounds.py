@@ -55,6 +55,11 @@ class HullBounds(torch.nn.Module):
         self.margin = margin
         self.register_buffer("grid", grid.half())
 
+    @property
+    def field(self) -> tuple[torch.Tensor, float]:
+        """The grid ``[R, R, R]`` float16 and the margin: what the bounds are made of."""
+        return self.grid, self.margin
+
     def value(self, x: torch.Tensor) -> torch.Tensor:
         """``[N]`` signed value of the grown hull at ``x [N, 3]``, negative inside; trilinear."""
         grid = self.grid.to(x.dtype).view(1, 1, *self.grid.shape)

@@ -47,7 +47,7 @@ def render_view(
         part = pixels[start : start + chunk].to(cameras.poses.dtype)
         views = torch.full((len(part),), view, device=device)
         origins, directions = cameras.rays(views, part)
-        trace = renderer.tracer.trace(renderer.sdf.value, origins, directions)
+        trace = renderer.trace(origins, directions)
         if renderer.background is not None:
             bounds = intersect_sphere(origins, directions, renderer.tracer.config.object_bounding_sphere)
             light = composite_background(

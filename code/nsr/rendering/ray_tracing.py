@@ -4,17 +4,27 @@ Yariv et al. 2020 (IDR), appendix A.2, with these differences: a step that cross
 the line search is a bracket, and its root is searched for at once; a first sample that is already inside does not
 wrap around to the last one; the root search shrinks its bracket from both ends (Illinois variant of regula falsi);
 every ray draws its own random depths.
+
+For a small network on a hash grid the whole search is one compiled operator, ``nsr.ops.sphere_trace``; what is
+written here is what it computes.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from nsr.config.schema import RayTracerConfig
-from nsr.rendering.bounds import RayBounds, intersect_sphere
+from nsr.ops import backend
+from nsr.ops.grid_network import GridNetwork
+from nsr.ops.sphere_trace import sphere_trace
+from nsr.rendering.bounds import HullBounds, RayBounds, intersect_sphere
+
+_LOGGER = logging.getLogger("nsr")
 
 Value = Callable[[torch.Tensor], torch.Tensor]
 Bounds = Callable[[torch.Tensor, torch.Tensor, float], RayBounds]
@@ -72,6 +82,7 @@ class RayTracer:
         origins: torch.Tensor,
         directions: torch.Tensor,
         object_mask: torch.Tensor | None = None,
+        network: GridNetwork | None = None,
     ) -> Trace:
         """Trace rays.
 
@@ -81,8 +92,19 @@ class RayTracer:
             object_mask: ``[N]`` bool when training: only rays inside the mask are traced, and those that miss, with
                 all rays outside the mask, get the smallest SDF over random depths, as the mask loss wants it.
                 None: all rays are traced.
+            network: the same function as ``value``, where it is a small network on a hash grid: traced by the
+                compiled operator where that runs.
+
+        Raises:
+            NsrError: NSR_BACKEND asks for a compiled operator that is not here.
         """
         config = self.config
+        fractions = None
+        if object_mask is not None:
+            fractions = torch.rand(len(origins), config.n_closest, dtype=origins.dtype, device=origins.device)
+        if network is not None and self._runs_native(network, origins):
+            hull = self.bounds.field if isinstance(self.bounds, HullBounds) else ()
+            return Trace(*sphere_trace(network, origins, directions, config, object_mask, fractions, *hull))
         bounds = self.bounds(origins, directions, config.object_bounding_sphere)
         wanted = bounds.meets if object_mask is None else bounds.meets & object_mask
         march = self._sphere_trace(value, origins, directions, bounds, wanted)
@@ -95,8 +117,18 @@ class RayTracer:
         depth, found = self._sample_search(value, origins, directions, march, depth)
         hit = hit | found
         if object_mask is not None:
-            depth = self._closest_samples(value, origins, directions, bounds, bounds.meets & ~hit, depth)
+            missed = bounds.meets & ~hit
+            depth = self._closest_samples(value, origins, directions, bounds, missed, fractions, depth)
         return Trace(depth, hit, bounds.meets)
+
+    def _runs_native(self, network: GridNetwork, origins: torch.Tensor) -> bool:
+        limits = network.native_limits(origins)
+        if self.bounds is not intersect_sphere and not isinstance(self.bounds, HullBounds):
+            limits = "bounds other than the sphere and the visual hull are not compiled"
+        found = backend.runs_native("sphere_trace", origins.device, limits)
+        if not found:
+            _tell_once(f"rays are traced by PyTorch: {limits or 'the compiled operators are not used'}")
+        return found
 
     def _sphere_trace(self, value, origins, directions, bounds, wanted):
         config = self.config
@@ -186,19 +218,26 @@ class RayTracer:
             moved_low, moved_high = outside, ~outside
         return scatter_rays(result, chosen, bracketed, _secant(low, high, low_value, high_value))
 
-    def _closest_samples(self, value, origins, directions, bounds, missed, depth):
+    def _closest_samples(self, value, origins, directions, bounds, missed, fractions, depth):
         """The depth of the smallest SDF among samples, one at random in each of equal parts of the bounds."""
         chosen = select_rays(missed)
-        origins, directions, near, far = (t[chosen] for t in (origins, directions, bounds.near, bounds.far))
+        origins, directions, near, far, fractions = (
+            t[chosen] for t in (origins, directions, bounds.near, bounds.far, fractions)
+        )
         count, samples = len(origins), self.config.n_closest
         if count == 0:
             return depth
         parts = torch.arange(samples, dtype=depth.dtype, device=depth.device)
-        fractions = (parts + torch.rand(count, samples, dtype=depth.dtype, device=depth.device)) / samples
+        fractions = (parts + fractions) / samples
         depths = near.unsqueeze(1) + (far - near).unsqueeze(1) * fractions
         points = origins.unsqueeze(1) + depths.unsqueeze(-1) * directions.unsqueeze(1)
         smallest = value(points.reshape(-1, 3)).view(count, samples).argmin(1, keepdim=True)
         return scatter_rays(depth, chosen, missed, depths.gather(1, smallest).squeeze(1))
+
+
+@functools.cache
+def _tell_once(message: str) -> None:
+    _LOGGER.info(message)
 
 
 def _secant(low, high, low_value, high_value):

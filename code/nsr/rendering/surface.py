@@ -11,7 +11,7 @@ from nsr.fields.radiance import RadianceField
 from nsr.fields.sdf import SDFField
 from nsr.rendering.bounds import HullBounds
 from nsr.rendering.intersection import differentiable_intersection, displacement
-from nsr.rendering.ray_tracing import RayTracer
+from nsr.rendering.ray_tracing import RayTracer, Trace
 
 
 @dataclass
@@ -68,6 +68,13 @@ class SurfaceRenderer(torch.nn.Module):
         sdf = self.sdf.value(x)
         return sdf if self.bounds is None else torch.maximum(sdf, self.bounds.value(x))
 
+    def trace(
+        self, origins: torch.Tensor, directions: torch.Tensor, object_mask: torch.Tensor | None = None
+    ) -> Trace:
+        """Where rays meet the surface, without gradients; see ``RayTracer.trace``."""
+        network = self.sdf.grid_network() if isinstance(self.sdf, SDFField) else None
+        return self.tracer.trace(self.sdf.value, origins, directions, object_mask, network)
+
     def forward(
         self,
         origins: torch.Tensor,
@@ -89,7 +96,7 @@ class SurfaceRenderer(torch.nn.Module):
             neighbour_distance: standard deviation of the neighbours that ``roughness`` looks at; 0: none, and
                 ``roughness`` is empty.
         """
-        trace = self.tracer.trace(self.sdf.value, origins.detach(), directions.detach(), object_mask)
+        trace = self.trace(origins.detach(), directions.detach(), object_mask)
         points = origins + trace.depth.unsqueeze(1) * directions
         count, free = len(origins), len(free_points)
         surface = (trace.hit & object_mask).nonzero().squeeze(1)

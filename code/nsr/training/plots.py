@@ -100,7 +100,7 @@ def _hits(trainer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with torch.random.fork_rng(devices):
         batch = trainer.sampler.draw(min(trainer.config.train.num_pixels, MOST_RAYS))
         origins, directions = trainer.cameras.rays(batch.views, batch.pixels)
-        trace = trainer.renderer.tracer.trace(trainer.renderer.sdf.value, origins, directions)
+        trace = trainer.renderer.trace(origins, directions)
     points = (origins + trace.depth.unsqueeze(1) * directions)[trace.hit]
     sdf = trainer.renderer.sdf.value(points)
     return points.cpu().numpy(), sdf.cpu().numpy(), batch.views[trace.hit].cpu().numpy()

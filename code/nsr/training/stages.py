@@ -108,7 +108,7 @@ class Stages:
         rays = rendering.surface
         target = batch.rgb[rays]
         origins, directions = origins.detach()[rays], directions.detach()[rays]
-        trace = renderer.tracer.trace(renderer.sdf.value, origins, directions)
+        trace = renderer.trace(origins, directions)
         colours = torch.full_like(target, -1.0)
         found = trace.hit.nonzero().squeeze(1)
         if len(found):
