@@ -42,7 +42,7 @@ def add_import(tools: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--matcher",
         choices=("exhaustive", "sequential"),
-        help="for a plain folder of photographs: compare all pairs, or neighbours only, as for a film (default: all)",
+        help="with --format photographs: compare all pairs, or neighbours only, as for a film (default: exhaustive)",
     )
     parser.add_argument(
         "--board",

@@ -9,8 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nsr.errors import SceneError
+from nsr.scenes.idr_folder import load_scene
 from nsr.scenes.importing.colmap import read_colmap
 from nsr.scenes.importing.import_scene import ImportOptions, import_scene
+from nsr.scenes.importing.normalisation import Sphere
 from nsr.scenes.sparse_points import read_sparse_points
 
 TRACKS = [[3, 1], [2], [8, 5, 1]]  # numbers of images, which begin at 1 and are those of the reversed order of names
@@ -93,6 +95,14 @@ def test_two_camera_models_in_one_scene(model, capture, tmp_path):
     import_scene(model, tmp_path / "scene", ImportOptions(masks=model / "masks"))
     source = read_colmap(model)
     assert [view.lens.projection for view in source.views] == ["equidistant"] + ["perspective"] * 7
+
+
+def test_without_masks_grabcut_is_seeded_by_the_points(model, capture, tmp_path):
+    """Three points, the object's sphere by hand, and a background of one grey."""
+    report = import_scene(model, tmp_path / "scene", ImportOptions(sphere=Sphere(capture.centre, 1.3 * capture.radius)))
+    assert report.masks == "grabcut"
+    for mask, truth in zip(load_scene(tmp_path / "scene").masks, capture.masks, strict=True):
+        assert (mask.numpy() & truth).sum() / (mask.numpy() | truth).sum() > 0.9
 
 
 @pytest.mark.parametrize("part", ["cameras", "images"])

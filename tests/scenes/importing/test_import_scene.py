@@ -193,3 +193,21 @@ def test_formats_are_recognised(transforms_folder, tmp_path):
     (transforms_folder / "transforms_train.json").unlink()
     (transforms_folder / "a_par.txt").write_text("0")
     assert detect_format(transforms_folder) == "middlebury"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--matcher", "sequential"], "--matcher goes with --format photographs"),
+        (["--format", "colmap", "--board", "7", "5", "30", "8"], "--board goes with --format board"),
+        (["--board", "7.5", "5", "30", "8"], "must be whole numbers"),
+        (["--board", "7", "5", "30", "8"], "the board is seen in 0 of 8 photographs"),
+        (["--masks", "matting"], "matting: there is no such folder of masks"),
+        (["--format", "llff"], "poses_bounds.npy: not a .npy"),
+    ],
+)
+def test_wrong_arguments_get_one_line(transforms_folder, tmp_path, capsys, arguments, message):
+    assert main(["scene", "import", str(transforms_folder), str(tmp_path / "s"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "s").exists()

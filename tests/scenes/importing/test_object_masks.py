@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 from nsr.errors import SceneError
 from nsr.scenes.importing.object_masks import (
     MaskOptions,
+    MattingNetwork,
     ProjectedSphere,
     find_mask,
     grabcut_mask,
@@ -89,3 +93,20 @@ def test_masks_are_found_by_their_photographs_name(tmp_path, name):
     assert find_mask(tmp_path, tmp_path / "elsewhere" / "ü 1.JPG", "left/ü 1.JPG") == path
     with pytest.raises(SceneError, match="there is no mask for left/b.JPG"):
         find_mask(tmp_path, tmp_path / "b.JPG", "left/b.JPG")
+
+
+def test_without_rembg_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    with pytest.raises(SceneError, match="pip install rembg"):
+        MattingNetwork()
+
+
+def test_a_matting_network_is_asked_for_its_mask_alone(monkeypatch):
+    """A stand-in that answers as rembg does: grey values, 255 on the object; here, where the picture is light."""
+    stand_in = types.ModuleType("rembg")
+    stand_in.new_session = lambda: "session"
+    stand_in.remove = lambda picture, session, only_mask: picture[..., 0] * (session == "session" and only_mask)
+    monkeypatch.setitem(sys.modules, "rembg", stand_in)
+    picture = np.full((20, 30, 3), 10, dtype=np.uint8)
+    picture[5:15, 8:20] = 220
+    np.testing.assert_array_equal(MattingNetwork().mask(picture, MaskOptions()), picture[..., 0] > 100)

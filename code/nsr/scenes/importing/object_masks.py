@@ -15,6 +15,7 @@ from nsr.scenes.masks import make_mask
 METHODS = ("alpha", "threshold", "grabcut", "rembg", "none")
 GRABCUT_SIZE = 640  # of the longer side, at which GrabCut runs
 GRABCUT_ROUNDS = 5
+ENOUGH_SEEDS = 10  # points in the sphere, whose convex hull then stands for the object
 SEED_RADIUS = 2  # of the disc that a projected point becomes, pixels of GRABCUT_SIZE
 
 
@@ -103,7 +104,7 @@ def grabcut_mask(picture: np.ndarray, sphere: ProjectedSphere, options: MaskOpti
     """Separate the object by colour (Rother et al., "GrabCut", 2004), seeded by where it is known to be.
 
     Sparse points in the sphere are object, those outside are background, and so is all beyond the sphere's outline;
-    the convex hull of the points in the sphere is probably object.
+    the convex hull of the points in the sphere is probably object (the whole sphere, where there are few points).
 
     Args:
         picture: ``[H, W, 3]`` uint8 RGB.
@@ -119,12 +120,11 @@ def grabcut_mask(picture: np.ndarray, sphere: ProjectedSphere, options: MaskOpti
     within = (u - centre[0]) ** 2 + (v - centre[1]) ** 2 <= (sphere.radius * scale) ** 2
     labels = np.where(within, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
     inside = np.round((sphere.inside + 0.5) * scale - 0.5).astype(np.int32)
-    if len(inside) >= 3:
+    if len(inside) >= ENOUGH_SEEDS:
         likely = cv2.fillConvexPoly(np.zeros_like(labels), cv2.convexHull(inside), 1) > 0
         labels[likely & within] = cv2.GC_PR_FGD
-    else:  # no points: the middle half of the sphere
-        middle = (u - centre[0]) ** 2 + (v - centre[1]) ** 2 <= (0.5 * sphere.radius * scale) ** 2
-        labels[middle] = cv2.GC_PR_FGD
+    else:
+        labels[within] = cv2.GC_PR_FGD
     for points, label in ((sphere.outside, cv2.GC_BGD), (sphere.inside, cv2.GC_FGD)):
         for point in np.round((points + 0.5) * scale - 0.5).astype(int).tolist():
             cv2.circle(labels, point, SEED_RADIUS, int(label), -1)
