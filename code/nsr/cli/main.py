@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import doctor, evaluate, mesh, scene, train
+from nsr.cli import compare_meshes, doctor, dtu, evaluate, mesh, scene, train
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, mesh, scene, doctor):
+    for module in (train, evaluate, mesh, dtu, compare_meshes, scene, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))

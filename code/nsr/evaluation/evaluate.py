@@ -149,15 +149,25 @@ def read_ground_truth(scene: Scene) -> trimesh.Trimesh | None:
     path = scene.ground_truth_mesh
     if path is None:
         return None
+    truth = read_mesh(path, f"the ground-truth mesh of {scene.name}")
+    return orient_outward(trimesh.Trimesh(scene.to_normalised(truth.vertices), truth.faces, process=False))
+
+
+def read_mesh(path: str | Path, what: str) -> trimesh.Trimesh:
+    """Read triangles; ``what`` they are is for the message.
+
+    Raises:
+        NsrError: the file is missing, is no mesh, or has no faces.
+    """
     if not Path(path).is_file():
-        raise NsrError(f"{path}: the ground-truth mesh of {scene.name} is missing")
+        raise NsrError(f"{path}: {what} is missing")
     try:
         loaded = trimesh.load(path, force="mesh", process=False)
     except Exception as error:  # trimesh raises whatever its readers trip over
-        raise NsrError(f"{path}: the ground-truth mesh cannot be read ({error})") from error
+        raise NsrError(f"{path}: {what} cannot be read ({error})") from error
     if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
-        raise NsrError(f"{path}: the ground truth has no faces; distances need a surface, not points")
-    return orient_outward(trimesh.Trimesh(scene.to_normalised(loaded.vertices), loaded.faces, process=False))
+        raise NsrError(f"{path}: {what} has no faces; distances need a surface, not points")
+    return loaded
 
 
 def format_metrics(metrics: dict) -> str:

@@ -22,7 +22,8 @@ class GeometryErrors:
     from true points to the reconstruction, ``chamfer`` the mean of the two; ``chamfer_standard_error`` is what the
     sampling leaves uncertain in it.  ``precision``, ``recall`` and ``fscore`` count distances below
     ``fscore_threshold``.  ``normal_degrees`` is the mean angle between the normals of the two faces that a point and
-    its closest point lie on, over both directions.
+    its closest point lie on, over both directions, and ``normal_consistency`` the mean of the absolute cosine
+    (Mescheder et al. 2019), which does not ask which way a surface faces.
     """
 
     accuracy: float
@@ -34,6 +35,7 @@ class GeometryErrors:
     recall: float
     fscore: float
     fscore_threshold: float
+    normal_consistency: float
 
     def in_units(self, footprint: float, world_scale: float) -> dict[str, float]:
         """All fields, with the Chamfer distance also in pixel footprints and world units, and the footprint itself."""
@@ -75,19 +77,20 @@ def compare_surfaces(
         NsrError: a mesh has no faces, or no point of one is seen by two views.
     """
     viewpoint = None if cameras is None else (cameras, views, sizes)
-    forward, forward_angles = _directed(reconstruction, truth, samples, seed, viewpoint, "reconstruction")
-    backward, backward_angles = _directed(truth, reconstruction, samples, seed + 1, viewpoint, "true surface")
+    forward, forward_cosines = _directed(reconstruction, truth, samples, seed, viewpoint, "reconstruction")
+    backward, backward_cosines = _directed(truth, reconstruction, samples, seed + 1, viewpoint, "true surface")
     precision, recall = float((forward < threshold).mean()), float((backward < threshold).mean())
     return GeometryErrors(
         accuracy=float(forward.mean()),
         completeness=float(backward.mean()),
         chamfer=float(forward.mean() + backward.mean()) / 2,
         chamfer_standard_error=float(np.hypot(_standard_error(forward), _standard_error(backward))) / 2,
-        normal_degrees=float(forward_angles.mean() + backward_angles.mean()) / 2,
+        normal_degrees=float(sum(np.degrees(np.arccos(c)).mean() for c in (forward_cosines, backward_cosines))) / 2,
         precision=precision,
         recall=recall,
         fscore=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         fscore_threshold=float(threshold),
+        normal_consistency=float(np.abs(forward_cosines).mean() + np.abs(backward_cosines).mean()) / 2,
     )
 
 
@@ -127,7 +130,7 @@ def pixel_footprint(scene: Scene, surface: trimesh.Trimesh, *, samples: int = 20
 
 
 def _directed(source, target, samples, seed, viewpoint, name) -> tuple[np.ndarray, np.ndarray]:
-    """Distances and angles between normals (degrees) from seen points of ``source`` to ``target``."""
+    """Distances and cosines between normals from seen points of ``source`` to ``target``."""
     index = SurfaceIndex(target)
     if len(source.faces) == 0:
         raise NsrError(f"the {name} has no faces")
@@ -143,7 +146,7 @@ def _directed(source, target, samples, seed, viewpoint, name) -> tuple[np.ndarra
         points, faces = points[seen], faces[seen]
     distance, closest = index.query(points)
     cosine = np.einsum("ij,ij->i", source.face_normals[faces], target.face_normals[closest])
-    return distance, np.degrees(np.arccos(cosine.clip(-1, 1)))
+    return distance, cosine.clip(-1, 1)
 
 
 def _standard_error(values: np.ndarray) -> float:
