@@ -115,12 +115,12 @@ class VolumeConfig:
     """The volume renderer, and the stage of a run that trains with it."""
 
     density: str = "neus"  # neus | laplace
-    samples: int = 12  # of a ray, in the band of its weight
-    coarse_samples: int = 32  # of a ray, without gradient, to find the band
+    samples: int = 10  # of a ray, in the band of its weight
+    coarse_samples: int = 16  # of a ray, without gradient, to find the band
     sharpness: float = 20.0  # learned; what it starts from, per unit of the normalised frame
     sharpness_floor: float = 200.0  # added to it, from 0 at the stage's start to this at its (latest) end
     num_pixels: int = 512  # rays of a step
-    mask_weight: float = 0.1  # of the cross-entropy between a ray's opacity and the mask
+    mask_weight: float = 1.0  # of the cross-entropy between a ray's opacity and the mask
     rate: float = 1.0  # factor on the learning rates
     earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
     latest: float = 0.5  # and no later than these fractions of the run;
