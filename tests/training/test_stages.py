@@ -71,7 +71,7 @@ def test_each_renderer_learns_the_sphere(staged_config, sphere_scene, renderer):
     while not trainer.clock.finished:
         losses = trainer.step()
     assert all(torch.isfinite(value) for value in losses.values())
-    assert masked_error(trainer, sphere_scene) < 0.5 * before
+    assert masked_error(trainer, sphere_scene) < 0.6 * before
     directions = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), dim=1)
     assert (trainer.renderer.sdf.value(directions * 0.52) < 0).float().mean() > 0.9
     assert (trainer.renderer.value(directions * 0.68) > 0).float().mean() > 0.9
