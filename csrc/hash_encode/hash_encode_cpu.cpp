@@ -193,13 +193,14 @@ NSR_INLINE void load_gradients(const HashEncodeGradients& gradients, int64_t cha
   }
 }
 
-template <class S, int F, bool kJacobian>
-void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int32_t l, void* gradient_out) {
+template <class S, int F, bool kJacobian, bool kMarks>
+void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int32_t l, void* gradient_out,
+                    uint8_t* marks) {
   typedef Lanes<S, 2 * F> E;
   const Level& level = in.level[l];
   const int64_t channels = int64_t(in.levels) * F;
   S* gradient = static_cast<S*>(gradient_out) + level.offset * F;
-  std::memset(gradient, 0, size_t(level.size) * F * sizeof(S));
+  if (!kMarks) std::memset(gradient, 0, size_t(level.size) * F * sizeof(S));
   for (int64_t start = 0; start < in.count; start = step(start, in.count, kChunk)) {
     const Chunk<S> chunk(static_cast<const S*>(in.positions), start, step(start, in.count, kChunk));
     for_each_block<S, S, F>(in, level, chunk, gradient, [&](const Block<S>& block, int first, int count) {
@@ -213,6 +214,9 @@ void table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradi
           add_half<F>(gradient + size_t(block.rows[edge][i]) * F, edges[edge]);
           add_half<F>(gradient + size_t(block.rows[4 + edge][i]) * F, swap_halves<2 * F>(edges[edge]));
         }
+        if constexpr (kMarks)
+          for (int corner = 0; corner < 8; ++corner)
+            marks[size_t(level.offset + block.rows[corner][i]) / kBlockRows] = 1;
       }
     });
   }
@@ -273,9 +277,12 @@ struct Forward {
 // The table itself is not read: half tables share the body of float ones.
 template <class S, class, int F>
 struct TableGradient {
-  static void run(const HashEncodeInputs& in, const HashEncodeGradients* gradients, int32_t level, void* out) {
-    if (gradients->jacobian == nullptr) return table_gradient<S, F, false>(in, *gradients, level, out);
-    table_gradient<S, F, true>(in, *gradients, level, out);
+  static void run(const HashEncodeInputs& in, const HashEncodeGradients* gradients, int32_t level, void* out,
+                  uint8_t* marks) {
+    const auto body = gradients->jacobian == nullptr
+                          ? (marks == nullptr ? table_gradient<S, F, false, false> : table_gradient<S, F, false, true>)
+                          : (marks == nullptr ? table_gradient<S, F, true, false> : table_gradient<S, F, true, true>);
+    body(in, *gradients, level, out, marks);
   }
 };
 
@@ -291,8 +298,9 @@ struct PositionGradient {
 void run_forward(const HashEncodeInputs& in, int64_t begin, int64_t end, void* features, void* jacobian) {
   with_types<Forward>(in, begin, end, features, jacobian);
 }
-void run_table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int32_t level, void* out) {
-  with_types<TableGradient>(in, &gradients, level, out);
+void run_table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int32_t level, void* out,
+                        uint8_t* marks) {
+  with_types<TableGradient>(in, &gradients, level, out, marks);
 }
 void run_position_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, int64_t begin,
                            int64_t end, void* out) {

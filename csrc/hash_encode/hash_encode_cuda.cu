@@ -95,12 +95,14 @@ __global__ void __launch_bounds__(kThreads)
 template <class S, int F, bool kJacobian>
 __global__ void __launch_bounds__(kThreads)
     table_gradient(const __grid_constant__ HashEncodeInputs in, const HashEncodeGradients gradients, S* gradient,
-                   double inverse_quantum, unsigned long long* sums) {
+                   double inverse_quantum, unsigned long long* sums, uint8_t* marks) {
   constexpr int C = kTogether<S, F>;
   const int64_t point = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (point >= in.count) return;
   const Level& level = in.level[blockIdx.y];
   const Place<S> place = find_place<S>(in, level, point);
+  if (marks != nullptr)
+    for (int corner = 0; corner < 8; ++corner) marks[(level.offset + place.rows[corner]) / kBlockRows] = 1;
   for (int feature = 0; feature < F; feature += C) {
     Lanes<S, 2 * C> grad_value, grad_first[3], edges[4];
     load_gradients<S, C>(gradients, kJacobian, (point * in.levels + blockIdx.y) * F + feature, grad_value, grad_first);
@@ -165,15 +167,17 @@ void start_forward(const HashEncodeInputs& in, void* features_out, void* jacobia
 
 template <class S, int F>
 void start_table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, void* out, double quantum,
-                          void* scratch, int64_t rows, void* stream) {
+                          void* scratch, int64_t rows, uint8_t* marks, void* stream) {
   S* gradient = static_cast<S*>(out);
   unsigned long long* sums = quantum > 0 ? static_cast<unsigned long long*>(scratch) : nullptr;
   const double inverse = quantum > 0 ? 1.0 / quantum : 0.0;
   const dim3 grid(blocks_for(in.count), unsigned(in.levels));
   if (gradients.jacobian != nullptr) {
-    NSR_LAUNCH((table_gradient<S, F, true>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums);
+    NSR_LAUNCH((table_gradient<S, F, true>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums,
+               marks);
   } else {
-    NSR_LAUNCH((table_gradient<S, F, false>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums);
+    NSR_LAUNCH((table_gradient<S, F, false>), grid, dim3(kThreads), stream, in, gradients, gradient, inverse, sums,
+               marks);
   }
   if (sums != nullptr)
     NSR_LAUNCH(from_quanta<S>, dim3(blocks_for(rows * F)), dim3(kThreads), stream, sums, quantum, rows * F, gradient);
@@ -226,10 +230,11 @@ struct TableGradient {
   double quantum;
   void* scratch;
   int64_t rows;
+  uint8_t* marks;
   void* stream;
   template <class S, class T, int F>  // the table itself is not read: its type makes no difference
   void run() const {
-    start_table_gradient<S, F>(in, gradients, out, quantum, scratch, rows, stream);
+    start_table_gradient<S, F>(in, gradients, out, quantum, scratch, rows, marks, stream);
   }
 };
 
@@ -253,8 +258,8 @@ int launch_hash_encode_forward(const HashEncodeInputs& in, void* features, void*
 }
 
 int launch_hash_encode_table_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients, void* gradient,
-                                      double quantum, void* scratch, int64_t rows, void* stream) {
-  return with_types(in, TableGradient{in, gradients, gradient, quantum, scratch, rows, stream});
+                                      double quantum, void* scratch, int64_t rows, uint8_t* marks, void* stream) {
+  return with_types(in, TableGradient{in, gradients, gradient, quantum, scratch, rows, marks, stream});
 }
 
 int launch_hash_encode_position_gradient(const HashEncodeInputs& in, const HashEncodeGradients& gradients,

@@ -36,21 +36,26 @@ struct HashEncodeGradients {
   const void* jacobian;  // [count, levels * features, 3]
 };
 
+constexpr int kBlockRows = 8;  // rows of a table that share a mark
+
 // The bodies for the CPU, one set per instruction set.  Ranges of points, and levels, are independent of each other:
 // the caller may give them to threads, and the results do not depend on how.
 struct HashEncodeCpu {
   void (*forward)(const HashEncodeInputs&, int64_t begin, int64_t end, void* features, void* jacobian_or_null);
-  void (*table_gradient)(const HashEncodeInputs&, const HashEncodeGradients&, int32_t level, void* gradient);
+  // Writes the gradient of a level; with marks [ceil(rows / 8)] adds to it instead, and marks the blocks it touches.
+  void (*table_gradient)(const HashEncodeInputs&, const HashEncodeGradients&, int32_t level, void* gradient,
+                         uint8_t* marks_or_null);
   void (*position_gradient)(const HashEncodeInputs&, const HashEncodeGradients&, int64_t begin, int64_t end,
                             void* gradient);
 };
 
 // The bodies for CUDA; each returns a cudaError_t.  Table gradients are sums in the positions' type, added to what is
 // there.  A quantum above 0 asks for sums that do not depend on the order of threads: contributions are rounded to
-// multiples of it and summed as 64-bit integers in scratch [rows, features], which must start as zeros.
+// multiples of it and summed as 64-bit integers in scratch [rows, features], which must start as zeros.  Marks as above.
 int launch_hash_encode_forward(const HashEncodeInputs&, void* features, void* jacobian_or_null, void* stream);
 int launch_hash_encode_table_gradient(const HashEncodeInputs&, const HashEncodeGradients&, void* gradient,
-                                      double quantum, void* scratch, int64_t rows, void* stream);
+                                      double quantum, void* scratch, int64_t rows, uint8_t* marks_or_null,
+                                      void* stream);
 int launch_hash_encode_position_gradient(const HashEncodeInputs&, const HashEncodeGradients&, void* gradient,
                                          void* stream);
 

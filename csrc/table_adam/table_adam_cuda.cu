@@ -11,10 +11,12 @@ template <class S>
 __global__ void __launch_bounds__(kThreads) step(const __grid_constant__ TableAdamStep in) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= in.count) return;
+  if (in.marks != nullptr && in.marks[i / in.block] == 0) return;
   const S gradient = static_cast<const S*>(in.gradient)[i];
   if (gradient == S(0)) return;
   adam_update(AdamConstants<S>(in), gradient, static_cast<S*>(in.table)[i], static_cast<S*>(in.first_moment)[i],
               static_cast<S*>(in.second_moment)[i]);
+  if (in.marks != nullptr) static_cast<S*>(const_cast<void*>(in.gradient))[i] = S(0);
 }
 
 }  // namespace

@@ -61,7 +61,15 @@ int main(int, char** arguments) {
   std::vector<char> grad_positions(positions.size());
   nsr::launch_hash_encode_forward(in, features.data(), header.jacobian ? jacobian.data() : nullptr, nullptr);
   nsr::launch_hash_encode_table_gradient(in, gradients, grad_table.data(), header.quantum, sums.data(), header.rows,
-                                         nullptr);
+                                         nullptr, nullptr);
+  // Once more with marks: the same sums, and nothing outside of marked blocks.
+  std::vector<char> marked(entries * number);
+  std::vector<uint8_t> marks(size_t(header.rows + nsr::kBlockRows - 1) / nsr::kBlockRows);
+  nsr::launch_hash_encode_table_gradient(in, gradients, marked.data(), 0, nullptr, header.rows, marks.data(), nullptr);
+  if (header.quantum == 0 && marked != grad_table) return 3;
+  const size_t row_bytes = size_t(header.features) * number;
+  for (size_t i = 0; i < marked.size(); ++i)
+    if (marked[i] != 0 && marks[i / row_bytes / nsr::kBlockRows] == 0) return 4;
   nsr::launch_hash_encode_position_gradient(in, gradients, grad_positions.data(), nullptr);
 
   file = std::fopen(arguments[2], "wb");

@@ -40,9 +40,10 @@ def comparable(path):
     return {key: value for key, value in load_checkpoint(path).items() if key not in ("train_seconds", "peak_memory_mb")}
 
 
+@pytest.mark.parametrize("updates", ["all", "touched"])
 @pytest.mark.parametrize("cameras", [False, True], ids=["given", "trained"])
-def test_halves_make_a_whole(tiny_config, sphere_scene, tmp_path, cameras):
-    tiny_config.train.train_cameras = cameras
+def test_halves_make_a_whole(tiny_config, sphere_scene, tmp_path, cameras, updates):
+    tiny_config.train.train_cameras, tiny_config.train.table_updates = cameras, updates
     whole, first, second = (create_run_folder(tmp_path / name) for name in ("whole", "first", "second"))
     trainer = Trainer(tiny_config, sphere_scene, CPU)
     last_whole = steps(trainer, 30)

@@ -177,6 +177,7 @@ def test_what_cannot_be_trained_is_refused(sphere_scene, hull_config, sphere_con
     ("section", "key", "value", "message"),
     [
         ("train", "schedule", "linear", "train.schedule is 'linear'; known are milestones, cosine"),
+        ("train", "table_updates", "some", "train.table_updates is 'some'; known are all, touched"),
         ("train", "init", "cube", "train.init is 'cube'; known are sphere, hull"),
         ("train", "steps", 0, "train.steps is 0; it must be at least 1"),
         ("loss", "rgb_loss", "l9", "loss.rgb_loss is 'l9'"),

@@ -159,6 +159,7 @@ class TrainConfig:
     alpha_milestones: list[float] = field(default_factory=lambda: [0.125, 0.25, 0.375, 0.5, 0.625])
     alpha_factor: float = 2.0
     levels_open: float = 0.0  # all encoding levels are open from this fraction on; 0: from the start
+    table_updates: str = "all"  # all: Adam | touched: entries without a gradient in a step keep value and moments
     gradient_clip: float = 0.0  # 0: none
     plot_freq: float = 0.05  # of the run, between two sets of pictures; 0: none
     checkpoint_freq: float = 0.05  # of the run, between two numbered checkpoints; 0: the last only

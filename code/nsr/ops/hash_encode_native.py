@@ -8,6 +8,7 @@ import torch
 
 from nsr.ops.grid_layout import GridLayout
 from nsr.ops.hash_encode_torch import differentiable_backward
+from nsr.ops.table_gradient import TableGradient, collector
 
 _STORAGE = {"dense": 0, "hash": 1, "tiled": 2}
 # Sums of up to 2**26 contributions, each below 2**36 quanta, stay below the 2**63 of an integer.
@@ -75,7 +76,10 @@ class HashEncodeNative(torch.autograd.Function):
 
         arguments = (positions, table, ctx.layout, grad_features, grad_jacobian)
         grad_positions = position_gradient(*arguments) if ctx.needs_input_grad[0] else None
-        grad_table = table_gradient(*arguments) if ctx.needs_input_grad[1] else None
+        grad_table = None
+        if ctx.needs_input_grad[1]:
+            into = None if wants_exact_sums(positions) else collector(table)
+            grad_table = table_gradient(*arguments) if into is None else add_table_gradient(*arguments, into)
         return grad_positions, grad_table, None, None
 
 
@@ -93,6 +97,18 @@ def table_gradient(positions, table, layout, grad_features, grad_jacobian) -> to
     return torch.ops.nsr.hash_encode_table_gradient(*arguments, quantum).to(table.dtype)
 
 
+def add_table_gradient(positions, table, layout, grad_features, grad_jacobian, into: TableGradient) -> None:
+    """Add the gradient in the table to ``into`` and mark what it touches."""
+    torch.ops.nsr.hash_encode_add_table_gradient(
+        *_arguments(positions, table, layout, grad_features, grad_jacobian), into.sum, into.touched
+    )
+
+
+def wants_exact_sums(tensor: torch.Tensor) -> bool:
+    """Whether sums on CUDA are not to depend on the order of threads."""
+    return tensor.is_cuda and torch.are_deterministic_algorithms_enabled()
+
+
 def _arguments(positions, table, layout, grad_features, grad_jacobian) -> tuple:
     """What both backward operators take."""
     if grad_features is None:
@@ -107,7 +123,7 @@ def _arguments(positions, table, layout, grad_features, grad_jacobian) -> tuple:
 
 def _quantum(layout: GridLayout, grad_features: torch.Tensor, grad_jacobian: torch.Tensor) -> float:
     """Unit of the exact sums on CUDA, or 0 where order does not matter: on the CPU and where nobody asked."""
-    if not grad_features.is_cuda and not grad_jacobian.is_cuda or not torch.are_deterministic_algorithms_enabled():
+    if not wants_exact_sums(grad_features):
         return 0.0
     largest = [float(grad.abs().max()) if grad.numel() else 0.0 for grad in (grad_features, grad_jacobian)]
     # A slope of the weights is at most 1.5 per cell, and a corner takes part in three derivatives.

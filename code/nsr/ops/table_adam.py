@@ -7,9 +7,13 @@ uses; those cost nothing but reading that gradient, where Adam itself would read
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from nsr.ops import backend
+from nsr.ops.table_gradient import BLOCK, TableGradient, collecting
 
 
 class TableAdam(torch.optim.Optimizer):
@@ -29,6 +33,22 @@ class TableAdam(torch.optim.Optimizer):
         if lr < 0 or eps < 0 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"lr ({lr}) and eps ({eps}) must not be negative, betas {betas} must lie in [0, 1)")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        self._gradients: dict[torch.Tensor, TableGradient] = {}
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Run a backward pass within: compiled operators then sum the tables' gradients where ``step`` finds them.
+
+        Such gradients are not in ``grad`` of the tables (clipping does not see them); whatever else flows into a table
+        is there as ever, and ``step`` takes both.  Without compiled operators nothing differs from a plain backward.
+        """
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table not in self._gradients and _marked_limits(table) is None:
+                    if backend.runs_native("table_adam_marked", table.device):
+                        self._gradients[table] = TableGradient(table)
+        with collecting(self._gradients.values()):
+            yield
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -39,7 +59,8 @@ class TableAdam(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for table in group["params"]:
-                if table.grad is None:
+                summed = self._gradients.get(table)
+                if table.grad is None and summed is None:
                     continue
                 state = self.state[table]
                 if not state:
@@ -47,10 +68,15 @@ class TableAdam(torch.optim.Optimizer):
                     state["exp_avg"] = torch.zeros_like(table, memory_format=torch.contiguous_format)
                     state["exp_avg_sq"] = torch.zeros_like(table, memory_format=torch.contiguous_format)
                 state["step"] += 1
-                table_adam_step(
-                    table, table.grad, state["exp_avg"], state["exp_avg_sq"], int(state["step"]), float(group["lr"]),
-                    group["betas"], group["eps"],
-                )
+                moments = state["exp_avg"], state["exp_avg_sq"]
+                settings = int(state["step"]), float(group["lr"]), group["betas"], group["eps"]
+                if table.grad is None:
+                    table_adam_marked_step(table, summed.sum, summed.touched, *moments, *settings)
+                    continue
+                if summed is not None:
+                    table.grad += summed.sum
+                    summed.clear()
+                table_adam_step(table, table.grad, *moments, *settings)
         return loss
 
 
@@ -76,9 +102,7 @@ def table_adam_step(
         ValueError: shapes, dtypes or devices differ.
         NsrError: NSR_BACKEND asks for a body that is not here.
     """
-    tensors = (table, gradient, first_moment, second_moment)
-    if len({(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors}) != 1:
-        raise ValueError("table, gradient and moments must share shape, dtype and device")
+    _check(table, gradient, first_moment, second_moment)
     limits = None
     if table.dtype not in (torch.float32, torch.float64):
         limits = f"{table.dtype} tables are not compiled (float32 and float64 are)"
@@ -96,3 +120,53 @@ def table_adam_step(
     moved = table - rate / (1 - betas[0] ** steps) * first / (root + epsilon)
     for tensor, new in ((table, moved), (first_moment, first), (second_moment, second)):
         tensor.copy_(torch.where(moves, new, tensor))
+
+
+@torch.no_grad()
+def table_adam_marked_step(
+    table: torch.Tensor,
+    gradient: torch.Tensor,
+    touched: torch.Tensor,
+    first_moment: torch.Tensor,
+    second_moment: torch.Tensor,
+    steps: int,
+    rate: float,
+    betas: tuple[float, float],
+    epsilon: float,
+) -> None:
+    """``table_adam_step`` for a gradient that is 0 outside of marked blocks; afterwards it is 0, and no block is marked.
+
+    Args:
+        table, gradient, first_moment, second_moment: ``[entries, F]`` of one dtype and device, contiguous.
+        touched: the marks (``nsr.ops.table_gradient.TableGradient``).
+        steps, rate, betas, epsilon: as in ``table_adam_step``.
+
+    Raises:
+        ValueError: shapes, dtypes or devices differ.
+        NsrError: NSR_BACKEND asks for a body that is not here.
+    """
+    _check(table, gradient, first_moment, second_moment)
+    if touched.shape != (-(-table.shape[0] // BLOCK),) or touched.dtype != torch.uint8:
+        raise ValueError(f"touched must be uint8, one for every {BLOCK} of {table.shape[0]} entries")
+    if backend.runs_native("table_adam_marked", table.device, _marked_limits(table)):
+        torch.ops.nsr.table_adam_marked(
+            table, gradient, touched, first_moment, second_moment, steps, rate, *betas, epsilon
+        )
+        return
+    table_adam_step(table, gradient, first_moment, second_moment, steps, rate, betas, epsilon)
+    gradient.zero_()
+    touched.zero_()
+
+
+def _check(*tensors: torch.Tensor) -> None:
+    if len({(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors}) != 1:
+        raise ValueError("table, gradient and moments must share shape, dtype and device")
+
+
+def _marked_limits(table: torch.Tensor) -> str | None:
+    """Why the compiled step over marked blocks does not serve a table, or None where it does."""
+    if table.dtype not in (torch.float32, torch.float64):
+        return f"{table.dtype} tables are not compiled (float32 and float64 are)"
+    if table.dim() != 2 or not table.is_contiguous():
+        return "only contiguous tables of two dimensions have marks"
+    return None

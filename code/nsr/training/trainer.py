@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -13,6 +14,7 @@ import torch
 
 from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError, NsrError
+from nsr.ops.table_adam import TableAdam
 from nsr.rendering.model import build_renderer
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
@@ -33,6 +35,7 @@ from nsr.training.start import assess_and_carve, start_renderer
 logger = logging.getLogger("nsr")
 
 SCHEDULES = ("milestones", "cosine")
+TABLE_UPDATES = ("all", "touched")
 LOG_EVERY = 20  # steps
 
 
@@ -85,6 +88,10 @@ class Trainer:
                 "%s: no masks are used: the volume renderer trains with a background outside the unit sphere", scene.name
             )
             scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
+        if config.train.table_updates not in TABLE_UPDATES:
+            raise ConfigError(
+                f"train.table_updates is {config.train.table_updates!r}; known are {', '.join(TABLE_UPDATES)}"
+            )
         self.config, self.scene, self.device = config, scene, device
         self.clock = Clock(config.train)
         self.terms, self.volume_terms = make_loss_terms(config), make_volume_terms(config, masked)
@@ -116,6 +123,7 @@ class Trainer:
             tolerance=config.train.mask_tolerance,
             excluded=trust.excluded_pixels(scene, hull) if trust else None,
         )
+        self.table_optimiser: TableAdam | None = None
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
@@ -179,7 +187,10 @@ class Trainer:
         total = sum(losses.values())
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        # Clipping needs every gradient in its place.
+        clips = self.config.train.gradient_clip > 0
+        with contextlib.nullcontext() if clips or not self.table_optimiser else self.table_optimiser.collecting():
+            total.backward()
         if self.config.train.gradient_clip > 0:
             torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), self.config.train.gradient_clip)
         for optimiser in self.optimisers:
@@ -222,7 +233,10 @@ class Trainer:
 
     def _restore(self, state: dict, path: Path) -> None:
         if len(state["optimisers"]) != len(self.optimisers):
-            raise CheckpointError(f"{path}: cameras were trained in one of the two runs and not in the other")
+            raise CheckpointError(
+                f"{path}: cameras were trained in one of the two runs and not in the other, or the tables were updated "
+                f"otherwise (train.train_cameras, train.table_updates)"
+            )
         self.stages.restore(state.get("stages"), path)
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
@@ -243,12 +257,16 @@ class Trainer:
         known = {id(parameter) for parameter in tables}
         networks = [parameter for parameter in self.renderer.parameters() if id(parameter) not in known]
         groups = [{"params": networks, "lr": rates.learning_rate}]
-        if tables:
-            # Most entries of a table see no gradient in a step; a tiny epsilon lets the rare ones move as fast.
-            groups.append({"params": tables, "lr": rates.learning_rate_tables, "eps": 1e-15, "betas": (0.9, 0.99)})
+        # Most entries of a table see no gradient in a step; a tiny epsilon lets the rare ones move as fast.
+        of_tables = {"params": tables, "lr": rates.learning_rate_tables, "eps": 1e-15, "betas": (0.9, 0.99)}
+        if tables and rates.table_updates == "all":
+            groups.append(of_tables)
         if self.stages.volume is not None:
             groups.append({"params": self.stages.volume.density.parameters(), "lr": rates.learning_rate})
         optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+        if tables and rates.table_updates == "touched":
+            self.table_optimiser = TableAdam([of_tables])
+            optimisers.append(self.table_optimiser)
         if self.trained_cameras:
             optimisers.append(
                 torch.optim.SparseAdam(list(self.trained_cameras.parameters()), lr=rates.learning_rate_cam)
@@ -263,8 +281,10 @@ class Trainer:
             factor = milestones(progress, train.sched_milestones, train.sched_factor)
         if self.stages.volumetric:
             factor *= self.config.volume.rate
-        for group, base in zip(self.optimisers[0].param_groups, self.base_rates[0]):
-            group["lr"] = base * factor
+        for optimiser, bases in zip(self.optimisers, self.base_rates):
+            if not isinstance(optimiser, torch.optim.SparseAdam):  # the cameras'
+                for group, base in zip(optimiser.param_groups, bases):
+                    group["lr"] = base * factor
 
     def _free_points(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Points for the eikonal term, uniform in [-1, 1]^3 as in IDR; with a hull, half of them lie near it, and
