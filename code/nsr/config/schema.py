@@ -108,6 +108,15 @@ class LossConfig:
     smoothness_weight: float = 0.0  # SDF gradients of neighbours on the surface are alike
     smoothness_distance: float = 0.01  # how far the neighbours are
     smoothness_final: float = 0.1  # what a cosine takes its weight down to, as a part of what it starts from
+    curvature_weight: float = 0.0  # mean absolute Laplacian of the SDF on the surface, by differences
+    curvature_final: float = 0.1
+    total_variation_weight: float = 0.0  # squared differences of neighbouring entries of the SDF's table
+    total_variation_final: float = 0.1
+    level_decay_weight: float = 0.0  # squared features of the SDF's table, finer levels more
+    level_decay_final: float = 1.0
+    numerical_eikonal: bool = False  # the eikonal term takes gradients by differences, not the analytic ones
+    stencil_step: float = 0.0  # of differences, units of the normalised frame; 0: a cell of the finest open level
+    fine_points: int = 256  # of the shaded points, how many these terms look at
 
 
 @dataclass

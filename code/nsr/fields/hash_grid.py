@@ -48,8 +48,10 @@ class MultiResolutionHashGrid(Encoding):
         self.channels = 3 + levels * features
         self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
         self.register_buffer("weights", torch.ones(levels * features), persistent=False)
+        self.progress = 1.0
 
     def set_progress(self, progress: float) -> None:
+        self.progress = progress
         self.weights.copy_(opening_weights(progress, self.layout.levels).repeat_interleave(self.layout.features))
 
     def table_parameters(self) -> list[torch.nn.Parameter]:
@@ -72,6 +74,26 @@ class MultiResolutionHashGrid(Encoding):
         scale = self.weights / (2 * self.bound) ** 2
         weights = (adjoint[:, 3:] * scale).unsqueeze(-1) * directions.unsqueeze(1)
         return hash_encode_bend(self._unit(x), self.table, self.layout, weights)
+
+    def open_cell(self) -> float:
+        """Edge of a cell of the finest level that is open, in units of the positions; between two levels as they open."""
+        scales = self.layout.scales
+        level = min(max(self.progress, 0.0), 1.0) * (len(scales) - 1)
+        lower = int(level)
+        upper = min(lower + 1, len(scales) - 1)
+        return 2 * self.bound / max(scales[lower] + (level - lower) * (scales[upper] - scales[lower]), 1.0)
+
+    def level_decay(self, points: torch.Tensor) -> torch.Tensor:
+        """Mean squared feature about ``points [N, 3]``, each level's in proportion to its resolution: a scalar.
+
+        Weight decay where it acts, at the entries in use, and most on the finest level: the next coarser ones then
+        explain what they can.  The mean is over points and features, the weight of the finest level is 1.
+        Differentiable in the table.
+        """
+        features, _ = self.encode_grid(self._unit(points), self.table, self.layout)
+        resolutions = torch.tensor(self.layout.resolutions, dtype=points.dtype, device=points.device)
+        weights = (resolutions / resolutions[-1]).repeat_interleave(self.layout.features)
+        return (features.square() * weights).mean()
 
     def total_variation(self, points: torch.Tensor) -> torch.Tensor:
         """Mean squared difference of neighbouring table entries about ``points [N, 3]``: a loss term, a scalar.

@@ -9,8 +9,10 @@ import torch
 
 from nsr.config.schema import Config
 from nsr.errors import ConfigError
+from nsr.fields.sdf import SDFField
 from nsr.rendering.surface import SurfaceRendering
 from nsr.rendering.volume import VolumeRendering
+from nsr.training.fine_levels import stencil
 from nsr.training.pixel_sampler import PixelBatch
 from nsr.training.schedules import cosine, milestones
 
@@ -23,12 +25,25 @@ class LossInputs:
         rendering: of the batch; batch: pixels and their photographs.
         alpha: sharpness of the mask loss at this point of the run.
         free_bound: ``[E]`` lower bound of the SDF at the free points (what the masks prove), or None.
+        field: the SDF field, for terms that look at more of it than was rendered; free_points: ``[E, 3]``.
+        stencil_step: of central differences, in units of the normalised frame.
+        fine_points: how many shaded points (and free points) such terms look at.
     """
 
     rendering: SurfaceRendering | VolumeRendering
     batch: PixelBatch
     alpha: float
     free_bound: torch.Tensor | None = None
+    field: SDFField | None = None
+    free_points: torch.Tensor | None = None
+    stencil_step: float = 0.0
+    fine_points: int = 256
+
+    @property
+    def surface_points(self) -> torch.Tensor:
+        """``[P, 3]`` shaded points, constants; rays come in random order, so the first are as good as any."""
+        rendering = self.rendering
+        return rendering.points[rendering.surface[: self.fine_points]]
 
 
 @dataclass
@@ -79,6 +94,35 @@ def eikonal(inputs: LossInputs) -> torch.Tensor:
     return ((inputs.rendering.gradients.norm(dim=1) - 1) ** 2).mean()
 
 
+def numerical_eikonal(inputs: LossInputs) -> torch.Tensor:
+    """The eikonal term with gradients by central differences, at shaded and at free points (Li et al., "Neuralangelo",
+    2023, eq. 4)."""
+    points = torch.cat([inputs.surface_points, inputs.free_points[: inputs.fine_points]])
+    gradient = stencil(inputs.field, points, inputs.stencil_step).gradient
+    return ((gradient.norm(dim=1) - 1) ** 2).mean()
+
+
+def curvature(inputs: LossInputs) -> torch.Tensor:
+    """Mean absolute Laplacian of the SDF, twice the mean curvature, at shaded points by differences over a cell (Li et
+    al., "Neuralangelo", 2023, eq. 8)."""
+    points = inputs.surface_points
+    if not len(points):
+        return inputs.rendering.sdf.sum() * 0
+    return stencil(inputs.field, points, inputs.stencil_step).laplacian.abs().mean()
+
+
+def total_variation(inputs: LossInputs) -> torch.Tensor:
+    """Squared differences of neighbouring entries of the SDF's table about shaded points (after Rudin et al. 1992)."""
+    points = inputs.surface_points
+    return inputs.field.encoding.total_variation(points) if len(points) else inputs.rendering.sdf.sum() * 0
+
+
+def level_decay(inputs: LossInputs) -> torch.Tensor:
+    """Weight decay of the SDF's table about shaded points, finer levels more."""
+    points = inputs.surface_points
+    return inputs.field.encoding.level_decay(points) if len(points) else inputs.rendering.sdf.sum() * 0
+
+
 def silhouette(inputs: LossInputs) -> torch.Tensor:
     """How far the SDF at free points lies below the distance that the masks prove; mean over the points."""
     return (inputs.free_bound - inputs.rendering.free_sdf).clamp_min(0).mean()
@@ -104,15 +148,20 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     if loss.rgb_loss not in RGB_LOSSES:
         raise ConfigError(f"loss.rgb_loss is {loss.rgb_loss!r}; known are {', '.join(RGB_LOSSES)}")
 
-    def smoothness_weight(progress: float) -> float:
-        return loss.smoothness_weight * cosine(progress, loss.smoothness_final)
+    def decaying(weight: float, final: float) -> Callable[[float], float]:
+        return lambda progress: weight * cosine(progress, final)
 
     terms = [
         LossTerm("rgb", lambda _: 1.0, RGB_LOSSES[loss.rgb_loss]),
-        LossTerm("eikonal", lambda _: loss.eikonal_weight, eikonal),
+        LossTerm("eikonal", lambda _: loss.eikonal_weight, numerical_eikonal if loss.numerical_eikonal else eikonal),
         LossTerm("mask", lambda _: loss.mask_weight, mask_bce),
         LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette),
-        LossTerm("smoothness", smoothness_weight, smoothness),
+        LossTerm("smoothness", decaying(loss.smoothness_weight, loss.smoothness_final), smoothness),
+        LossTerm("curvature", decaying(loss.curvature_weight, loss.curvature_final), curvature),
+        LossTerm(
+            "total_variation", decaying(loss.total_variation_weight, loss.total_variation_final), total_variation
+        ),
+        LossTerm("level_decay", decaying(loss.level_decay_weight, loss.level_decay_final), level_decay),
     ]
     return [term for term in terms if term.weight(0.0) > 0]
 

@@ -22,6 +22,7 @@ from nsr.scenes.visual_hull import VisualHull
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
+from nsr.training.fine_levels import check_fine_levels, stencil_step
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
 from nsr.training.losses import LossInputs, make_loss_terms, make_volume_terms, mask_alpha
@@ -113,6 +114,7 @@ class Trainer:
             restore_renderer(self.renderer, state["renderer"], resume)
         else:
             self.renderer = start_renderer(config, self.hull, device, masked)
+        check_fine_levels(config, self.renderer.sdf)
         self.stages = Stages(config, self.renderer, masked)
         self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
         self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
@@ -181,7 +183,11 @@ class Trainer:
         else:
             neighbours = self.config.loss.smoothness_distance if self.config.loss.smoothness_weight > 0 else 0.0
             rendering = self.renderer(origins, directions, batch.mask, free_points, neighbours)
-        inputs = LossInputs(rendering, batch, mask_alpha(self.config, progress), free_bound)
+        loss, sdf = self.config.loss, self.renderer.sdf
+        step = stencil_step(sdf, self.config) if loss.curvature_weight > 0 or loss.numerical_eikonal else 0.0
+        inputs = LossInputs(
+            rendering, batch, mask_alpha(self.config, progress), free_bound, sdf, free_points, step, loss.fine_points
+        )
         terms = self.volume_terms if volumetric else self.terms
         losses = {term.name: term.weight(progress) * term.function(inputs) for term in terms}
         total = sum(losses.values())
