@@ -81,7 +81,7 @@ def test_wrong_arguments_are_argparse_errors(nsr, arguments):
     assert "usage: nsr" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["mesh"], ["dtu"], ["chamfer"], ["scene"], ["scene", "make"], ["scene", "check"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["mesh"], ["dtu"], ["chamfer"], ["swap"], ["scene"], ["scene", "make"], ["scene", "check"], ["doctor"]])
 def test_help_of_every_command(nsr, command):
     code, out, _ = nsr(*command, "--help")
     assert code == 0

@@ -12,7 +12,9 @@ def test_two_spheres(tmp_path, capsys):
     assert float(out.split("Chamfer ")[1].split()[0]) == pytest.approx(0.5, abs=0.01)
     assert "F-score 0.0000 at 0.34" in out  # a hundredth of the diagonal is less than the distance
     assert float(out.split("consistency ")[1]) > 0.999
-    cli.main(["chamfer", str(tmp_path / "mesh.ply"), str(tmp_path / "truth.obj"), "--samples", "5000", "--threshold", "0.6"])
+    cli.main(
+        ["chamfer", str(tmp_path / "mesh.ply"), str(tmp_path / "truth.obj"), "--samples", "5000", "--threshold", "0.6"]
+    )
     assert "F-score 1.0000 at 0.6" in capsys.readouterr().out
 
 

@@ -216,7 +216,9 @@ def test_the_real_mask_of_scan_65(data_root, tmp_path):
 
 
 def test_the_table_of_published_figures():
-    lines = format_table([ScanFigure("mine", 65, 1, 2, 1.5, "stl", "a.ply"), ScanFigure("mine", 1, 1, 2, 9.0, "stl", "b")])
+    lines = format_table(
+        [ScanFigure("mine", 65, 1, 2, 1.5, "stl", "a.ply"), ScanFigure("mine", 1, 1, 2, 9.0, "stl", "b")]
+    )
     header, *rows = lines.splitlines()
     assert header.split()[2:17] == [str(scan) for scan in SCANS] and header.split()[17:] == ["1", "mean"]
     means = {"IDR (masks)": 0.90, "NeuS (masks)": 0.77, "VolSDF": 0.86, "Geo-NeuS": 0.51, "COLMAP, trim 0": 1.36}

@@ -126,7 +126,9 @@ def test_refined_cameras_come_with_it(tmp_path, config, cameras):
 
 def test_what_does_not_fit_is_reported_by_name_and_shape(tmp_path, config, cameras):
     path = write_run(tmp_path / "a", PublishedNetwork(48, 8))
-    with pytest.raises(CheckpointError, match=r"of another shape: .*implicit_network.lin0.weight_g is 48 x 1, the conf's 64 x 1"):
+    with pytest.raises(
+        CheckpointError, match=r"of another shape: .*implicit_network.lin0.weight_g is 48 x 1, the conf's 64 x 1"
+    ):
         load_idr_run(tmp_path, path, config, cameras)
     network = PublishedNetwork(64, 8)
     del network.rendering_network.lin4

@@ -56,9 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output)
     with writing_to(output, "the measurements"):
         for path, method, scan in meshes:
-            reference = load_reference(
-                arguments.dataset, scan, arguments.reference, surfaces=arguments.surfaces
-            )
+            reference = load_reference(arguments.dataset, scan, arguments.reference, surfaces=arguments.surfaces)
             result = dtu_chamfer(
                 *read_points(path), reference, spacing=arguments.downsample_density, margin=arguments.patch_size,
                 max_distance=arguments.max_dist, seed=arguments.seed,
@@ -101,7 +99,10 @@ def _find_meshes(path: Path, scan: int | None) -> list[tuple[Path, str, int]]:
 
 
 def _holds_mesh(folder: Path) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in (MESH_NAME, f"evaluation/{MESH_NAME}", f"*/evaluation/{MESH_NAME}"))
+    return any(
+        next(folder.glob(pattern), None)
+        for pattern in (MESH_NAME, f"evaluation/{MESH_NAME}", f"*/evaluation/{MESH_NAME}")
+    )
 
 
 def _step(path: Path) -> int:

@@ -37,7 +37,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     add_run(parser)
     parser.add_argument("--output", help="where to write (default: RUN/evaluation)")
-    parser.add_argument("--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only")
+    parser.add_argument(
+        "--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only"
+    )
     _add_options(parser)
     parser.set_defaults(run=run)
 
@@ -68,10 +70,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--resolution", type=positive_int, default=512, help="of the mesh, along its shortest axis (default: 512)"
     )
     parser.add_argument(
-        "--is_uniform_grid", action="store_true",
+        "--is_uniform_grid",
+        action="store_true",
         help="extract the mesh from the whole cube [-1, 1]^3 instead of the object's own aligned box",
     )
-    parser.add_argument("--eval_cameras", action="store_true", help="measure how far the trained cameras are from those of cameras.npz")
+    parser.add_argument(
+        "--eval_cameras", action="store_true", help="measure how far the trained cameras are from those of cameras.npz"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

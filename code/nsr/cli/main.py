@@ -1,4 +1,4 @@
-"""The ``nsr`` command and IDR's two scripts: parse, run, and turn errors into one line and an exit code."""
+"""The ``nsr`` command and IDR's three scripts: parse, run, and turn errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import compare_meshes, doctor, dtu, evaluate, mesh, scene, train
+from nsr.cli import compare_meshes, doctor, dtu, evaluate, mesh, scene, swap, train
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -30,6 +30,7 @@ examples:
   nsr train --conf confs/idr.conf --scan_id 65
   nsr eval exps/default_mug                  mesh, renders, metrics and a report of its newest run
   nsr mesh exps/default_mug                  a coloured or textured mesh, as PLY, OBJ or GLB
+  nsr swap exps/idr_65 exps/idr_110          the shape of one run in the colours of another
   nsr doctor                                 what this machine has
 
 A scene folder holds image/, mask/ and cameras.npz.  'nsr COMMAND --help' says more about each.
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, mesh, dtu, compare_meshes, scene, doctor):
+    for module in (train, evaluate, mesh, swap, dtu, compare_meshes, scene, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))
@@ -62,6 +63,12 @@ def evaluation_script(argv: Sequence[str] | None = None) -> int:
     """IDR's ``evaluation/eval.py``; returns its exit code."""
     arguments = evaluate.script_parser().parse_args(argv)
     return run(lambda: evaluate.run_script(arguments))
+
+
+def disentanglement_script(argv: Sequence[str] | None = None) -> int:
+    """IDR's ``evaluation/eval_disentanglement.py``; returns its exit code."""
+    arguments = swap.script_parser().parse_args(argv)
+    return run(lambda: swap.run_script(arguments))
 
 
 def run(command: Callable[[], int]) -> int:

@@ -38,7 +38,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add_run(parser)
     parser.add_argument("--output", help="folder to write to (default: RUN/mesh)")
     parser.add_argument(
-        "--formats", nargs="+", choices=FORMATS, metavar="FORMAT",
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        metavar="FORMAT",
         help=f"{', '.join(FORMATS)} (default: ply and glb; with a texture, obj and glb)",
     )
     detail = parser.add_mutually_exclusive_group()
@@ -46,7 +49,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--resolution", type=positive_int, default=512, help="cells along the object's shortest axis (default: 512)"
     )
     detail.add_argument("--edge_length", type=positive_number, help="mean edge of the triangles instead")
-    parser.add_argument("--is_uniform_grid", action="store_true", help="cells over all of [-1, 1]^3, not the object's box")
+    parser.add_argument(
+        "--is_uniform_grid", action="store_true", help="cells over all of [-1, 1]^3, not the object's box"
+    )
     parser.add_argument("--all_components", action="store_true", help="keep every piece, not only the largest")
     parser.add_argument("--faces", type=positive_int, help="decimate to about so many triangles")
     parser.add_argument("--max_error", type=positive_number, help="decimate as far as the surface moves no further")
@@ -54,13 +59,19 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--trim", type=positive_int, metavar="VIEWS", help="leave out what fewer training views than this see"
     )
     parser.add_argument(
-        "--texture", choices=("none", "radiance", "photographs"), default="none",
+        "--texture",
+        choices=("none", "radiance", "photographs"),
+        default="none",
         help="a texture of the learnt colours, or blended from the photographs (default: none, colours of vertices)",
     )
-    parser.add_argument("--texture_size", type=positive_int, default=2048, help="texels of its longer side (default: 2048)")
+    parser.add_argument(
+        "--texture_size", type=positive_int, default=2048, help="texels of its longer side (default: 2048)"
+    )
     parser.add_argument("--unlit", action="store_true", help="GLB: show the colours as they are, without lamps")
     parser.add_argument(
-        "--normalised", action="store_true", help="in the frame of the unit sphere instead of the world's; needs no scene"
+        "--normalised",
+        action="store_true",
+        help="in the frame of the unit sphere instead of the world's; needs no scene",
     )
     parser.set_defaults(run=run)
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,8 @@ def _checked_scene(config: Config, train_cameras: bool) -> Scene:
     from nsr.scenes.perturb import ROUGH_CAMERA_FILE
 
     dataset = config.dataset
-    folder = resolve_scene_folder(dataset.data_dir, dataset.scan_id).resolve()
+    # not resolved: a scan that is a link keeps its name
+    folder = Path(os.path.abspath(resolve_scene_folder(dataset.data_dir, dataset.scan_id)))
     dataset.data_dir = str(folder.parent if dataset.scan_id >= 0 else folder)
     if train_cameras and dataset.cam_file is None and (folder / ROUGH_CAMERA_FILE).is_file():
         dataset.cam_file = ROUGH_CAMERA_FILE

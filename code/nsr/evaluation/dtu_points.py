@@ -66,7 +66,9 @@ def thin(points: np.ndarray, spacing: float, seed: int = 0) -> np.ndarray:
     for number in range(slabs):
         part = points[slab == number]
         if len(border) and len(part):
-            part = part[~np.isfinite(cKDTree(border).query(part, distance_upper_bound=np.nextafter(spacing, np.inf))[0])]
+            part = part[
+                ~np.isfinite(cKDTree(border).query(part, distance_upper_bound=np.nextafter(spacing, np.inf))[0])
+            ]
         part = part[_first_come(part, spacing)]
         kept.append(part)
         # what the next slabs can be close to: slabs may be thinner than the spacing

@@ -47,7 +47,9 @@ def find_lpips() -> Distance | None:
             return float("nan")
         window = object_window(mask)
         with torch.no_grad():
-            first, second = (_as_input(np.where(mask[..., None], image, 1.0)[window]) for image in (rendered, photograph))
+            first, second = (
+                _as_input(np.where(mask[..., None], image, 1.0)[window]) for image in (rendered, photograph)
+            )
             return float(network(first, second))
 
     return distance

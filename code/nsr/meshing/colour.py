@@ -61,9 +61,7 @@ def surface_colours(
     return colours
 
 
-def vertex_normals(
-    mesh: trimesh.Trimesh, sdf, *, chunk: int = 16384, device: torch.device | str = "cpu"
-) -> np.ndarray:
+def vertex_normals(mesh: trimesh.Trimesh, sdf, *, chunk: int = 16384, device: torch.device | str = "cpu") -> np.ndarray:
     """Unit normals ``[V, 3]`` of the field at a mesh's vertices: smoother than those of its faces.
 
     Where the gradient disagrees with the faces by more than 60 degrees (the mesh is cut there by the bounds of the

@@ -91,8 +91,8 @@ def extract_mesh(
     cells = extent.max() / spacing
     if cells > MOST_CELLS:
         raise NsrError(
-            f"this mesh would need {cells:.0f} cells along the object, and {MOST_CELLS} are the most; take longer edges "
-            "or a lower resolution"
+            f"this mesh would need {cells:.0f} cells along the object, and {MOST_CELLS} are the most; take longer "
+            "edges or a lower resolution"
         )
     mesh = march(SparseGrid(field, lower, spacing, extent, gradient_bound))
     if mesh is None:

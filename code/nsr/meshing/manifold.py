@@ -17,7 +17,9 @@ _ROUNDS = 4  # a cut may leave two sheets joined at both ends of an edge; the ne
 
 def is_closed_manifold(faces: np.ndarray) -> bool:
     """Whether every edge of ``faces [F, 3]`` has two faces, wound alike, and every vertex one fan of faces."""
-    return len(faces) > 0 and not _bad_edges(faces).any() and len(np.unique(_stitched(faces, 0))) == len(np.unique(faces))
+    return (
+        len(faces) > 0 and not _bad_edges(faces).any() and len(np.unique(_stitched(faces, 0))) == len(np.unique(faces))
+    )
 
 
 def make_manifold(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

@@ -86,7 +86,9 @@ def _reference_quality(scene: Scene, cameras: Cameras) -> float:
     return float(cameras.intrinsics[view, 0, 0] / cameras.poses[view, :3, 3].norm().clamp_min(1e-3))
 
 
-def _seen(viewer, cameras: Cameras, view: int, mask: np.ndarray, points: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _seen(
+    viewer, cameras: Cameras, view: int, mask: np.ndarray, points: np.ndarray, normal: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of the points that a view sees well: their indices, pixels ``[S, 2]`` and cosine x pixels per unit length."""
     size = mask.shape
     pixels, depth, inside = project(cameras, view, points, size)

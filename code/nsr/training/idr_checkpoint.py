@@ -88,7 +88,9 @@ def _translated(given: dict, renderer: SurfaceRenderer, path: Path) -> dict:
         if found
     ]
     if problems:
-        raise CheckpointError(f"{path}: the checkpoint is of another model than the conf describes; {'; '.join(problems)}")
+        raise CheckpointError(
+            f"{path}: the checkpoint is of another model than the conf describes; {'; '.join(problems)}"
+        )
     state = {own_name: given[name].float() for own_name, name in names.items()}
     _turn_view_directions(state, renderer)
     return state
