@@ -30,8 +30,8 @@ RenderView = Callable[..., RenderedView]
 
 @dataclass
 class ViewScore:
-    """One view's figures; psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's, lpips
-    over the object's window (NaN where it is not installed)."""
+    """One view's figures: psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's,
+    lpips over the object's window (NaN where it is not installed)."""
 
     view: int
     split: str  # train | heldout
