@@ -10,8 +10,9 @@ import torch
 
 from nsr.ops.filter_bank_torch import FilterBankParameters, filter_bank_reference
 
-# Rows that are summed in one product on the CPU: the split, and with it the rounding, is the same for any number of
-# threads.
+# On the CPU, points that go through the bank together: arrays of some megabytes, whose memory is used again.
+_POINTS_TOGETHER = 2048
+# And rows that are summed in one product: the split, and with it the rounding, is the same for any number of threads.
 _ROWS_TOGETHER = 1024
 
 
@@ -30,8 +31,11 @@ def filter_bank_native(
     positions: torch.Tensor, grid: torch.Tensor, grid_jacobian: torch.Tensor | None, bank: FilterBankParameters
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """As ``nsr.ops.filter_bank.filter_bank``, where ``native_limits`` has no objection."""
-    value, jacobian = FilterBankNative.apply(positions, grid, grid_jacobian, bank, *bank.trained())
-    return value, jacobian if grid_jacobian is not None else None
+    inputs = (positions, grid, grid_jacobian, *bank.trained())
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in inputs):
+        return FilterBankNative.apply(positions, grid, grid_jacobian, bank, *bank.trained())
+    pieces = _pieces(positions, grid, grid_jacobian, bank)
+    return _outputs(torch.cat([piece.forward(keep=False) for piece in pieces], dim=1))
 
 
 class FilterBankNative(torch.autograd.Function):
@@ -45,12 +49,11 @@ class FilterBankNative(torch.autograd.Function):
     def forward(ctx, positions, grid, grid_jacobian, bank, *trained):
         ctx.set_materialize_grads(False)
         ctx.bank = bank
-        run = _Bank(positions, grid, grid_jacobian, bank.replaced(*trained))
-        output = run.forward(keep=any(ctx.needs_input_grad))
-        ctx.save_for_backward(positions, grid, grid_jacobian, *trained, *run.kept)
-        if grid_jacobian is None:
-            return output[0], None
-        return output[0], output[1:].permute(1, 2, 0)
+        pieces = _pieces(positions, grid, grid_jacobian, bank.replaced(*trained))
+        rows = torch.cat([piece.forward(keep=True) for piece in pieces], dim=1)
+        kept = [product for piece in pieces for product in piece.kept]
+        ctx.save_for_backward(positions, grid, grid_jacobian, *trained, *kept)
+        return _outputs(rows)
 
     @staticmethod
     def backward(ctx, grad_value, grad_jacobian):
@@ -63,15 +66,24 @@ class FilterBankNative(torch.autograd.Function):
             first, second, third, *others = _differentiable_backward(ctx, inputs, grad_value, grad_jacobian)
             return first, second, third, None, *others
         # A loss of the values alone leaves the tangents out of the backward.
-        run = _Bank(positions, grid, grid_jacobian if grad_jacobian is not None else None, ctx.bank.replaced(*trained))
-        run.kept = [products[: run.streams] for products in kept]
-        gradient = positions.new_zeros(run.streams, positions.shape[0], ctx.bank.outputs)
-        if grad_value is not None:
-            gradient[0] = grad_value
-        if grad_jacobian is not None:
-            gradient[1:] = grad_jacobian.permute(2, 0, 1)
-        grad_positions, grad_grid, grad_grid_jacobian, *others = run.backward(gradient)
-        return grad_positions, grad_grid, grad_grid_jacobian, None, *others
+        slopes = None if grad_jacobian is None else grid_jacobian
+        pieces = _pieces(positions, grid, slopes, ctx.bank.replaced(*trained))
+        each = len(kept) // len(pieces)
+        of_points, of_trained = [], None
+        for index, piece in enumerate(pieces):
+            piece.kept = [products[: piece.streams] for products in kept[index * each : (index + 1) * each]]
+            points, parameters = piece.backward(piece.gradient_rows(grad_value, grad_jacobian))
+            of_points.append(points)
+            if of_trained is None:
+                of_trained = parameters
+                continue
+            for total, part in zip(of_trained, parameters, strict=True):
+                if total is not None:
+                    total += part
+        grad_positions, grad_grid, grad_grid_jacobian = (
+            torch.cat(parts) if parts[0] is not None else None for parts in zip(*of_points, strict=True)
+        )
+        return grad_positions, grad_grid, grad_grid_jacobian, None, *of_trained
 
 
 def _differentiable_backward(ctx, inputs, grad_value, grad_jacobian):
@@ -91,14 +103,29 @@ def _differentiable_backward(ctx, inputs, grad_value, grad_jacobian):
         return [next(grads) if need else None for need in needed]
 
 
-class _Bank:
-    """One evaluation: its inputs, and the layers' products ``kept`` for the backward, of the first layer first.
+def _outputs(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Value ``[N, O]`` and Jacobian ``[N, O, 3]`` or None, of rows ``[streams, N, O]``."""
+    return rows[0], rows[1:].permute(1, 2, 0) if len(rows) == 4 else None
+
+
+def _pieces(positions, grid, grid_jacobian, bank: FilterBankParameters) -> list[_Piece]:
+    """All points, in one piece or some."""
+    count = positions.shape[0]
+    size = _POINTS_TOGETHER if positions.device.type == "cpu" else max(count, 1)
+    return [
+        _Piece(points, positions[points], grid[points], None if grid_jacobian is None else grid_jacobian[points], bank)
+        for points in (slice(start, start + size) for start in range(0, max(count, 1), size))
+    ]
+
+
+class _Piece:
+    """Some points: their inputs, and the layers' products ``kept`` for the backward, of the first layer first.
 
     With readout ``heads`` the products of the heads follow.
     """
 
-    def __init__(self, positions, grid, grid_jacobian, bank: FilterBankParameters):
-        self.bank = bank
+    def __init__(self, points: slice, positions, grid, grid_jacobian, bank: FilterBankParameters):
+        self.points, self.bank = points, bank
         self.streams = 1 if grid_jacobian is None else 4
         self.count, self.width = positions.shape[0], bank.bands.shape[2]
         self.grid = grid.contiguous()
@@ -161,8 +188,17 @@ class _Bank:
         self.kept = [*layers, *heads] if keep else []
         return total
 
-    def backward(self, gradient: torch.Tensor) -> list[torch.Tensor | None]:
-        """From the gradient in ``forward``'s output: those in positions, grid, its Jacobian and ``bank.trained()``."""
+    def gradient_rows(self, grad_value: torch.Tensor | None, grad_jacobian: torch.Tensor | None) -> torch.Tensor:
+        """The gradient in ``forward``'s output, from those of all points."""
+        rows = self.grid.new_zeros(self.streams, self.count, self.bank.outputs)
+        if grad_value is not None:
+            rows[0] = grad_value[self.points]
+        if grad_jacobian is not None:
+            rows[1:] = grad_jacobian[self.points].permute(2, 0, 1)
+        return rows
+
+    def backward(self, gradient: torch.Tensor) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
+        """From the gradient in ``forward``'s output: those in positions, grid and its Jacobian, and in the bank."""
         bank, size = self.bank, self.bank.bands.shape[1]
         layers, heads = self.kept[: self.levels + 1], self.kept[self.levels + 1 :]
         grads = [torch.zeros_like(tensor) if tensor is not None else None for tensor in bank.trained()]
@@ -197,7 +233,7 @@ class _Bank:
         grad_first.copy_(_row_sum(following, self.coordinates))
         grad_positions = (following[0] @ bank.first_weight) / bank.bound
         grad_grid_jacobian = grad_rows[1:].permute(1, 2, 0) if self.streams == 4 else None
-        return [grad_positions, grad_rows[0], grad_grid_jacobian, *grads]
+        return [grad_positions, grad_rows[0], grad_grid_jacobian], grads
 
     def _readout_gradient(self, level, gradient, heads, incoming, grad_head_bias):
         """The gradient in a level's hidden state, that of the layer above included, and that in its head's product."""
