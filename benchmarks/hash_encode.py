@@ -11,15 +11,13 @@ Prints a table in Markdown; with --output writes it too.
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.util
 import os
-import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from timing import describe, least_times
 
 from nsr.config.schema import ImplicitNetworkConfig
 from nsr.fields.hash_grid import MultiResolutionHashGrid
@@ -29,23 +27,6 @@ from nsr.ops.grid_layout import GridLayout
 from nsr.ops.hash_encode import hash_encode
 
 LEVELS, FEATURES, BASE, FINEST = 16, 2, 16, 2048
-
-
-def least_time(work: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Milliseconds of the fastest of the runs that fit into a time (at least three)."""
-
-    def once() -> float:
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
-    once()
-    end, times = time.perf_counter() + seconds, []
-    while len(times) < 3 or time.perf_counter() < end:
-        times.append(once())
-    return 1e3 * min(times)
 
 
 def operator_rows(device: torch.device, log2_table: int, points: int) -> dict[str, Callable[[], object]]:
@@ -92,12 +73,17 @@ def field_rows(device: torch.device, log2_table: int, points: int) -> dict[str, 
 
 def measure(work: Callable[[], object], device: torch.device, seconds: float) -> dict[str, float]:
     """Milliseconds by body; a body that is not here is left out."""
-    times = {}
-    for body in ("native", "torch"):
-        os.environ["NSR_BACKEND"] = body
-        if body == "torch" or backend.resolve().library and backend.runs_native("hash_encode", device):
-            times[body] = least_time(work, device, seconds)
-    return times
+
+    def of_body(body: str) -> Callable[[], object]:
+        def run() -> None:
+            os.environ["NSR_BACKEND"] = body
+            work()
+
+        return run
+
+    os.environ.pop("NSR_BACKEND", None)
+    bodies = ["native", "torch"] if backend.runs_native("hash_encode", device) else ["torch"]
+    return least_times({body: of_body(body) for body in bodies}, device, seconds)
 
 
 def tcnn_row(device: torch.device, log2_table: int, points: int) -> Callable[[], object] | None:
@@ -119,15 +105,6 @@ def tcnn_row(device: torch.device, log2_table: int, points: int) -> Callable[[],
     return lambda: torch.autograd.grad(grid(positions), grid.params, weights)
 
 
-def describe(device: torch.device) -> str:
-    """Date, machine and versions, in one line."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    return (
-        f"{datetime.date.today()}, {name}, {platform.machine()}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}"
-    )
-
-
 def make_table(device: torch.device, points: int, seconds: float) -> str:
     """All rows as Markdown."""
     composite = 8192 if device.type == "cpu" else 2**18
@@ -141,7 +118,7 @@ def make_table(device: torch.device, points: int, seconds: float) -> str:
             lines.append(f"| {name} | {told} |")
             print(lines[-1], flush=True)
         row = tcnn_row(device, log2_table, points)
-        told = f"{least_time(row, device, seconds):.2f}" if row else "not measured (tinycudann is not here)"
+        told = f"{least_times({'tcnn': row}, device, seconds)['tcnn']:.2f}" if row else "not measured (tinycudann is not here)"
         if device.type == "cuda":
             lines.append(f"| tiny-cuda-nn's grid, forward and table gradient, T=2^{log2_table} | {told} | | |")
     return "\n".join(lines) + "\n"
