@@ -9,7 +9,7 @@
 #   PYTHON=python3  an interpreter whose torch has CUDA
 #   SECONDS_ALL=470 the time for everything
 #
-# --dry-run does the same on the CPU with small numbers: its table is printed and thrown away.
+# --dry-run does the same on the CPU with small numbers: its table is printed and not kept.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
@@ -35,7 +35,7 @@ if [[ "$device" == cuda ]]; then
   points=65536 bank_points=65536 samples=262144 rays="1024 16384" seconds=0.4 minutes=1
   sees='torch.cuda.is_available()'
 else
-  points=4096 bank_points=512 samples=4096 rays=128 seconds=0.02 minutes=0.3
+  points=4096 bank_points=512 samples=4096 rays=128 seconds=0.02 minutes=1
   sees=True
 fi
 if ! "$PYTHON" -c "import sys, torch; sys.exit(not $sees)" 2>/dev/null; then
@@ -96,7 +96,7 @@ step() {
     failed=1
     { printf '\n## %s\n\n```\n' "$title" && tail -n 40 "$log" && printf '```\n'; } | tee -a "$work/failures" >&2
   fi
-  echo "| $title | $outcome | $((SECONDS - start)) | $(tail -n 1 "$log" | tr -d '|' | cut -c1-120) |" | tee -a "$work/steps"
+  echo "| $title | $outcome | $((SECONDS - start)) | $(grep -v '^$' "$log" | tail -n 1 | tr -d '|' | cut -c1-120) |" | tee -a "$work/steps"
   return "$code"
 }
 
