@@ -32,10 +32,10 @@ if [[ -n "${SCENE:-}" && ! -d "$SCENE" ]]; then
   exit 2
 fi
 if [[ "$device" == cuda ]]; then
-  points=65536 bank_points=65536 samples=262144 rays="1024 16384" seconds=0.4 minutes=1
+  points=65536 bank_points=65536 samples=262144 rays="1024 16384" trace_steps=200 seconds=0.4 minutes=1
   sees='torch.cuda.is_available()'
 else
-  points=4096 bank_points=512 samples=4096 rays=128 seconds=0.02 minutes=1
+  points=4096 bank_points=512 samples=4096 rays=128 trace_steps=10 seconds=0.02 minutes=1
   sees=True
 fi
 if ! "$PYTHON" -c "import sys, torch; sys.exit(not $sees)" 2>/dev/null; then
@@ -107,7 +107,7 @@ benchmark() {
   step "$title" "$limit" "$python" "benchmarks/$script" --device "$device" --seconds "$seconds" --output "$work/tables" "$@"
 }
 
-operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient"
+operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient field_value sphere_trace"
 step "operators built and loaded" 120 env NSR_BACKEND=native "$python" -c "
 import torch
 from nsr.ops import backend
@@ -117,6 +117,7 @@ print(backend.resolve().steps[-1].rpartition('/')[2])"
 step "GPU tests" 110 "$python" -m pytest -q -m gpu tests
 # shellcheck disable=SC2086  # rays are several words
 benchmark "training step" 80 training_step.py --samples "$samples" --rays $rays
+benchmark "search for the surface" 60 sphere_trace.py data/sample --steps "$trace_steps" --points "$points"
 benchmark "hash encoding" 60 hash_encode.py --points "$points"
 benchmark "filter bank" 60 filter_bank.py --points "$bank_points"
 if [[ -n "${SCENE:-}" ]]; then
