@@ -118,7 +118,9 @@ def make_table(device: torch.device, points: int, seconds: float) -> str:
             lines.append(f"| {name} | {told} |")
             print(lines[-1], flush=True)
         row = tcnn_row(device, log2_table, points)
-        told = f"{least_times({'tcnn': row}, device, seconds)['tcnn']:.2f}" if row else "not measured (tinycudann is not here)"
+        told = "not measured (tinycudann is not here)"
+        if row:
+            told = f"{least_times({'tcnn': row}, device, seconds)['tcnn']:.2f}"
         if device.type == "cuda":
             lines.append(f"| tiny-cuda-nn's grid, forward and table gradient, T=2^{log2_table} | {told} | | |")
     return "\n".join(lines) + "\n"

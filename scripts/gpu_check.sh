@@ -81,7 +81,7 @@ failed=0
 
 # step TITLE SECONDS COMMAND...: its outcome goes into the table; of a step that fails, the end of its output too.
 step() {
-  local title="$1" limit="$2" start=$SECONDS log="$work/log" left=$((SECONDS_ALL - SECONDS)) outcome code
+  local title="$1" limit="$2" start=$SECONDS log="$work/log" left=$((SECONDS_ALL - SECONDS)) outcome code last
   shift 2
   if ((left < 5)); then
     echo "| $title | not run: the time is over | | |" | tee -a "$work/steps"
@@ -96,7 +96,8 @@ step() {
     failed=1
     { printf '\n## %s\n\n```\n' "$title" && tail -n 40 "$log" && printf '```\n'; } | tee -a "$work/failures" >&2
   fi
-  echo "| $title | $outcome | $((SECONDS - start)) | $(grep -v '^$' "$log" | tail -n 1 | tr -d '|' | cut -c1-120) |" | tee -a "$work/steps"
+  last="$(grep -v '^$' "$log" | tail -n 1 | tr -d '|' | cut -c1-120)"
+  echo "| $title | $outcome | $((SECONDS - start)) | $last |" | tee -a "$work/steps"
   return "$code"
 }
 
@@ -104,7 +105,8 @@ step() {
 benchmark() {
   local title="$1" limit="$2" script="$3"
   shift 3
-  step "$title" "$limit" "$python" "benchmarks/$script" --device "$device" --seconds "$seconds" --output "$work/tables" "$@"
+  step "$title" "$limit" "$python" "benchmarks/$script" --device "$device" --seconds "$seconds" \
+    --output "$work/tables" "$@"
 }
 
 operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient field_value sphere_trace"
@@ -126,8 +128,9 @@ if [[ -n "${SCENE:-}" ]]; then
   if step "train $name, $minutes min" 100 "$python" -m nsr.cli.main train "$SCENE" --gpu "$gpu_option" \
     --minutes "$minutes" --exps_folder "$work/exps"; then
     step "evaluate $name" 70 "$python" -m nsr.cli.main eval "$work/exps"
-    find "$work/exps" -name metrics.json -exec sh -c 'printf "\n## %s\n\n\`\`\`\n" "$2"; cat "$1"; printf "\n\`\`\`\n"' \
-      _ {} "$name" \; >>"$work/tables"
+    find "$work/exps" -name metrics.json | while read -r metrics; do
+      printf '\n## %s\n\n```\n%s\n```\n' "$name" "$(cat "$metrics")" >>"$work/tables"
+    done
   fi
 fi
 

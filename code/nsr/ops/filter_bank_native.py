@@ -133,7 +133,8 @@ class _Piece:
         self.coordinates = positions.new_zeros(self.streams, self.count, 3)
         self.coordinates[0] = positions / bank.bound
         if self.streams == 4:
-            self.coordinates[1:] = torch.eye(3, dtype=positions.dtype, device=positions.device).unsqueeze(1) / bank.bound
+            axes = torch.eye(3, dtype=positions.dtype, device=positions.device)
+            self.coordinates[1:] = axes.unsqueeze(1) / bank.bound
         self.nothing = grid.new_empty(0)
         self.levels = _open_levels(bank)
         self.kept: list[torch.Tensor] = []
@@ -204,7 +205,9 @@ class _Piece:
         grads = [torch.zeros_like(tensor) if tensor is not None else None for tensor in bank.trained()]
         grad_bands, grad_first, grad_weights, grad_biases, grad_head, grad_head_bias = grads
         grad_rows = gradient.new_zeros(self.streams, *self.grid.shape)
-        features = torch.cat([self.grid.unsqueeze(0), *([self.grid_jacobian.permute(2, 0, 1)] if self.streams == 4 else [])])
+        features = self.grid.unsqueeze(0)
+        if self.streams == 4:
+            features = torch.cat([features, self.grid_jacobian.permute(2, 0, 1)])
         if bank.readout == "concat":
             grad_head_bias.copy_(gradient[0].sum(0) / bank.levels)
         incoming = following = None
