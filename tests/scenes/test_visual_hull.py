@@ -200,3 +200,10 @@ def test_it_never_proves_more_than_is_true(sphere_truth, options):
     pixel = 3.6 / 70  # at the far side: a mask is off by up to half of one
     assert (value - distance)[outside].max() < 0.5 * pixel + 1 / RESOLUTION
     assert (value / distance)[outside & (distance > 0.2)].median() > 0.6
+
+
+def test_normals_point_outward(hull):
+    points = hull.surface_points()
+    normals = hull.normals(points)
+    torch.testing.assert_close(normals.norm(dim=1), torch.ones(len(points)))
+    assert (normals * torch.nn.functional.normalize(points, dim=1)).sum(1).median() > 0.95

@@ -30,6 +30,7 @@ def scenes(sphere_scene):
 
 def test_hulls_batches_and_whole_runs_are_the_same_to_the_bit(scenes, tiny_config, tmp_path):
     tiny_config.train.weigh_views = True  # which looks at more than a run without it
+    tiny_config.photometric.weight, tiny_config.photometric.patch_size = 0.5, 3
     hulls, batches, states, pictures = [], [], [], []
     for number, scene in enumerate(scenes):
         _, hull = assess_and_carve(tiny_config, scene, CPU)

@@ -44,6 +44,7 @@ def comparable(path):
 @pytest.mark.parametrize("cameras", [False, True], ids=["given", "trained"])
 def test_halves_make_a_whole(tiny_config, sphere_scene, tmp_path, cameras, updates):
     tiny_config.train.train_cameras, tiny_config.train.table_updates = cameras, updates
+    tiny_config.photometric.weight, tiny_config.photometric.start, tiny_config.photometric.patch_size = 0.5, 0.2, 3
     whole, first, second = (create_run_folder(tmp_path / name) for name in ("whole", "first", "second"))
     trainer = Trainer(tiny_config, sphere_scene, CPU)
     last_whole = steps(trainer, 30)

@@ -107,6 +107,21 @@ _RANGES = {
         "agreement": _POSITIVE,
         "plateau": _SHARE,
     },
+    "photometric": {
+        "weight": _NOT_NEGATIVE,
+        "start": _SHARE,
+        "final": _SHARE,
+        "rays": _Range(1),
+        "patch_size": _Range(2),  # one sample has no contrast
+        "patch_spacing": _POSITIVE,
+        "coarse_levels": _Range(0, 3),
+        "coarse_until": _SHARE,
+        "sources": _Range(1),
+        "best": _Range(1),
+        "least_cosine": _SHARE,
+        "noise": _POSITIVE,
+        "clearance": _NOT_NEGATIVE,
+    },
     "plot": {"resolution": _Range(4), "max_depth": _NOT_NEGATIVE},
 }
 

@@ -138,6 +138,26 @@ class VolumeConfig:
 
 
 @dataclass
+class PhotometricConfig:
+    """Patches compared across views about traced points (Geo-NeuS); lengths in pixels and units of the object."""
+
+    weight: float = 0.0  # 0: nothing is compared
+    start: float = 0.0  # from this fraction of the run on
+    final: float = 1.0  # what a cosine takes its weight down to, as a part of what it starts from
+    rays: int = 128  # of a step
+    patch_size: int = 7  # samples along a patch's side
+    patch_spacing: float = 1.0  # between them, in pixels of the reference picture
+    coarse_levels: int = 0  # starts with pictures and patches halved so often, ...
+    coarse_until: float = 0.5  # ... finer step by step until this fraction of the run
+    colour: bool = False  # compare colours instead of grey
+    sources: int = 6  # views that a view is compared with, at most
+    best: int = 2  # of them that count at a point
+    least_cosine: float = 0.2  # between a point's normal and the way to a source
+    noise: float = 2.0  # standard deviation, of 255 grey levels, below which a patch is textureless
+    clearance: float = 0.01  # above the surface, from where occlusion is traced; 0: not asked for
+
+
+@dataclass
 class TrainConfig:
     """How long, how fast, and from where."""
 
@@ -189,4 +209,5 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
+    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     plot: PlotConfig = field(default_factory=PlotConfig)

@@ -28,6 +28,7 @@ class SurfaceRendering:
         free_sdf: ``[E]`` SDF at ``free_points``.
         roughness: ``[S]`` squared difference of the SDF gradients at a shaded point and at a random neighbour of it; empty where no
             neighbours were asked for.
+        surface_points: ``[S, 3]`` where the shaded rays meet the surface, differentiable in parameters (and cameras).
     """
 
     hit: torch.Tensor
@@ -38,6 +39,7 @@ class SurfaceRendering:
     gradients: torch.Tensor
     free_sdf: torch.Tensor
     roughness: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    surface_points: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3))
 
 
 class SurfaceRenderer(torch.nn.Module):
@@ -122,6 +124,7 @@ class SurfaceRenderer(torch.nn.Module):
             gradients[: count + free],
             sdf[count : count + free],
             roughness,
+            moved,
         )
 
     def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

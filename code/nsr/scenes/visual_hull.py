@@ -120,3 +120,10 @@ class VisualHull:
         # Where views stop seeing, the field jumps and its gradient points nowhere.
         kept = move.norm(dim=1) < 2 * cell
         return (near.to(self.grid.dtype) * cell - 1 + move)[kept]
+
+    def normals(self, x: torch.Tensor) -> torch.Tensor:
+        """Unit normals ``[N, 3]`` at points near the surface, pointing outward: central differences over two cells."""
+        cell = 2 / (self.resolution - 1)
+        steps = cell * torch.eye(3, dtype=x.dtype, device=x.device)
+        slopes = [self.value(x + step) - self.value(x - step) for step in steps]
+        return torch.nn.functional.normalize(torch.stack(slopes, dim=1), dim=1)

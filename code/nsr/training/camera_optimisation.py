@@ -26,7 +26,7 @@ class TrainableCameras(torch.nn.Module):
         self.vectors = torch.nn.Embedding.from_pretrained(vectors, freeze=False, sparse=True)
         self.register_buffer("intrinsics", cameras.intrinsics.detach().clone(), persistent=False)
 
-    def poses(self, views: torch.Tensor) -> torch.Tensor:
+    def poses_of(self, views: torch.Tensor) -> torch.Tensor:
         """``[N, 4, 4]`` camera-to-world poses of ``views [N]``, differentiable in the table."""
         vectors = self.vectors(views)
         poses = torch.zeros(len(views), 4, 4, dtype=vectors.dtype, device=vectors.device)
@@ -37,13 +37,13 @@ class TrainableCameras(torch.nn.Module):
 
     def rays(self, views: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``Cameras.rays``, differentiable in the poses."""
-        cameras = Cameras(self.intrinsics[views], self.poses(views))
+        cameras = Cameras(self.intrinsics[views], self.poses_of(views))
         return cameras.rays(torch.arange(len(views), device=views.device), pixels)
 
     def current(self) -> Cameras:
         """The cameras as they are now, without gradients."""
         with torch.no_grad():
-            return Cameras(self.intrinsics, self.poses(torch.arange(len(self.intrinsics)).to(self.intrinsics.device)))
+            return Cameras(self.intrinsics, self.poses_of(torch.arange(len(self.intrinsics)).to(self.intrinsics.device)))
 
 
 def rotation_from_quaternion(quaternion: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from nsr.rendering.model import build_renderer
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.scene import Scene
 from nsr.scenes.silhouettes import Silhouettes
+from nsr.scenes.synthetic.layouts import fibonacci_sphere
 from nsr.scenes.trust import ViewTrust, assess_views
 from nsr.scenes.visual_hull import VisualHull
 
@@ -63,3 +64,12 @@ def start_renderer(
     elif config.model.implicit_network.geometric_init:
         initialise_sphere(renderer.sdf, config.model.implicit_network.bias)
     return renderer
+
+
+def rough_surface(config: Config, hull: VisualHull | None, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points and unit normals ``[N, 3]``, pointing outward, of the visual hull, or of the sphere that stands for it."""
+    if hull is not None:
+        points = hull.surface_points()
+        return points, hull.normals(points)
+    normals = torch.from_numpy(fibonacci_sphere(2000, elevation=0.0)).to(device, torch.float32)
+    return config.model.implicit_network.bias * normals, normals

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import math
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,14 @@ from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.fine_levels import check_fine_levels, stencil_step
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
-from nsr.training.losses import LossInputs, make_loss_terms, make_volume_terms, mask_alpha
+from nsr.training.losses import LossInputs, LossTerm, make_loss_terms, make_volume_terms, mask_alpha
+from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
 from nsr.training.stages import Stages, without_masks
-from nsr.training.start import assess_and_carve, start_renderer
+from nsr.training.start import assess_and_carve, rough_surface, start_renderer
 
 logger = logging.getLogger("nsr")
 
@@ -126,6 +128,11 @@ class Trainer:
             excluded=trust.excluded_pixels(scene, hull) if trust else None,
         )
         self.table_optimiser: TableAdam | None = None
+        if config.photometric.weight > 0:
+            points, normals = rough_surface(config, self.hull, device)
+            self.photometric = PhotometricConsistency(scene, config.photometric, points, normals, device)
+            weight = partial(photometric_weight, config.photometric)
+            self.terms.append(LossTerm("photometric", weight, self._compare_patches))
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
@@ -188,8 +195,10 @@ class Trainer:
         inputs = LossInputs(
             rendering, batch, mask_alpha(self.config, progress), free_bound, sdf, free_points, step, loss.fine_points
         )
-        terms = self.volume_terms if volumetric else self.terms
-        losses = {term.name: term.weight(progress) * term.function(inputs) for term in terms}
+        losses = {}
+        for term in self.volume_terms if volumetric else self.terms:
+            weight = term.weight(progress)
+            losses[term.name] = weight * term.function(inputs) if weight > 0 else origins.new_zeros(())
         total = sum(losses.values())
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -306,6 +315,13 @@ class Trainer:
         # Half a cell is taken off for the interpolation, which overstates the distance beside convex outlines.
         proven = value - 1 / self.hull.resolution
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
+
+    def _compare_patches(self, inputs: LossInputs) -> torch.Tensor:
+        cameras = self.trained_cameras or self.given_cameras
+        level = patch_level(self.config.photometric, self.clock.progress)
+        return self.photometric(
+            inputs.rendering, inputs.batch, cameras.intrinsics, cameras.poses_of, self.renderer.value, level
+        )
 
     def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
         bad = [name for name, value in values.items() if name != "psnr" and not torch.isfinite(value).all()]
