@@ -132,17 +132,14 @@ def test_its_gradient_in_depth_and_normals_is_that_of_finite_differences(ball, c
     assert torch.autograd.grad(loss(radius, tilt), radius)[0].abs() > 0.1
 
 
-@pytest.mark.parametrize("start", [0.57, 0.63])
-def test_it_pulls_a_displaced_ball_to_its_true_size(ball, start):
+@pytest.mark.parametrize("off", [-0.04, -0.02, -0.01, 0.01, 0.02, 0.04])
+def test_it_pulls_a_displaced_ball_to_its_true_size(ball, off):
+    """From four pixels off down to one; a pixel spans 0.01."""
     batch, compare = batch_of(ball, 200), consistency(ball)
-    radius = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.Adam([radius])
-    for step in range(30):
-        optimiser.param_groups[0]["lr"] = 4e-3 * (1 - step / 30)
-        optimiser.zero_grad()
-        loss_of(ball, render(ball, batch, radius), batch, compare).backward()
-        optimiser.step()
-    assert radius.item() == pytest.approx(RADIUS, abs=0.004)  # a pixel spans 0.01
+    radius = torch.tensor(RADIUS + off, dtype=torch.float64, requires_grad=True)
+    loss = loss_of(ball, render(ball, batch, radius), batch, compare)
+    (slope,) = torch.autograd.grad(loss, radius)
+    assert slope * off > 0 and slope.abs() > 0.1
 
 
 def test_its_gradient_in_the_poses_is_that_of_finite_differences(ball):

@@ -108,8 +108,9 @@ class SurfaceRenderer(torch.nn.Module):
         field = self.sdf.surface_geometry(torch.cat([points, free_points, around]), surface, seen.detach())
         sdf, gradients = field.sdf, field.gradient
         moved = displacement(seen, sdf[surface], gradients[surface])
+        surface_points = differentiable_intersection(origins[surface], seen, trace.depth[surface], moved)
         rgb = self.radiance(
-            differentiable_intersection(origins[surface], seen, trace.depth[surface], moved),
+            surface_points,
             seen,
             gradients[surface] + moved.unsqueeze(1) * field.gradient_along,
             field.feature + moved.unsqueeze(1) * field.feature_along,
@@ -124,7 +125,7 @@ class SurfaceRenderer(torch.nn.Module):
             gradients[: count + free],
             sdf[count : count + free],
             roughness,
-            moved,
+            surface_points,
         )
 
     def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
