@@ -92,6 +92,7 @@ _RANGES = {
         "level_decay_final": _SHARE,
         "stencil_step": _NOT_NEGATIVE,
         "fine_points": _Range(1),
+        "sparse_points_weight": _NOT_NEGATIVE,
     },
     "model.background": {"samples": _Range(1), "dims": _Range(1)},
     "volume": {

@@ -117,6 +117,7 @@ class LossConfig:
     numerical_eikonal: bool = False  # the eikonal term takes gradients by differences, not the analytic ones
     stencil_step: float = 0.0  # of differences, units of the normalised frame; 0: a cell of the finest open level
     fine_points: int = 256  # of the shaded points, how many these terms look at
+    sparse_points_weight: float = 0.0  # the SDF is 0 at the scene's sparse points, where it has any
 
 
 @dataclass

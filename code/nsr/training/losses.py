@@ -182,3 +182,8 @@ def make_volume_terms(config: Config, masked: bool) -> list[LossTerm]:
 def mask_alpha(config: Config, progress: float) -> float:
     """Sharpness of the mask loss: ``loss.alpha`` times ``alpha_factor`` for each milestone passed."""
     return config.loss.alpha * milestones(progress, config.train.alpha_milestones, config.train.alpha_factor)
+
+
+def sparse_points_weight(config: Config, progress: float) -> float:
+    """``loss.sparse_points_weight`` along half a cosine to a tenth: points have noise that photographs have not."""
+    return config.loss.sparse_points_weight * cosine(progress, 0.1)

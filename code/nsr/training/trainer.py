@@ -26,12 +26,13 @@ from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.fine_levels import check_fine_levels, stencil_step
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
-from nsr.training.losses import LossInputs, LossTerm, make_loss_terms, make_volume_terms, mask_alpha
+from nsr.training.losses import LossInputs, LossTerm, make_loss_terms, make_volume_terms, mask_alpha, sparse_points_weight
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
+from nsr.training.sparse_surface import SparseSurface
 from nsr.training.stages import Stages, without_masks
 from nsr.training.start import assess_and_carve, rough_surface, start_renderer
 
@@ -133,6 +134,11 @@ class Trainer:
             self.photometric = PhotometricConsistency(scene, config.photometric, points, normals, device)
             weight = partial(photometric_weight, config.photometric)
             self.terms.append(LossTerm("photometric", weight, self._compare_patches))
+        self.sparse_surface = SparseSurface.of_scene(scene, device) if config.loss.sparse_points_weight > 0 else None
+        if self.sparse_surface:
+            term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
+            self.terms.append(term)
+            self.volume_terms.append(term)
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
@@ -322,6 +328,9 @@ class Trainer:
         return self.photometric(
             inputs.rendering, inputs.batch, cameras.intrinsics, cameras.poses_of, self.renderer.value, level
         )
+
+    def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
+        return self.sparse_surface(self.renderer.sdf.value)
 
     def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
         bad = [name for name, value in values.items() if name != "psnr" and not torch.isfinite(value).all()]
