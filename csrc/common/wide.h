@@ -52,31 +52,47 @@ NSR_INLINE bool any_lane(WideInt holds) {
 }
 
 // log(1 + exp(-z)) for 0 <= z < 20, to 1e-7; what other lanes give has no meaning.  Minimax polynomials: of 2^f for
-// |f| <= 1/2, relative error 8e-8, and of log(1 + e) / e for 0 <= e <= 1, error 4e-8.
-NSR_INLINE Wide log_one_plus_exp_minus(Wide z) {
+// |f| <= 1/2, relative error 8e-8, and of log(1 + e) / e for 0 <= e <= 1, error 4e-8.  Several vectors at a time keep
+// the processor busy while it waits for the terms of each.
+template <int N>
+NSR_INLINE void log_one_plus_exp_minus(Wide (&z)[N]) {
   constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the lowest bits
-  const Wide t = z * -1.44269504f;
-  const Wide rounded = t + kRounder;
-  const Wide f = t - (rounded - kRounder);
-  Wide power = all_lanes(1.327647129e-3f);
+  Wide rounded[N], f[N], sum[N];
+  for (int i = 0; i < N; ++i) {
+    const Wide t = z[i] * -1.44269504f;
+    rounded[i] = t + kRounder;
+    f[i] = t - (rounded[i] - kRounder);
+    sum[i] = all_lanes(1.327647129e-3f);
+  }
   for (const float c : {9.675540961e-3f, 5.550713092e-2f, 2.402212024e-1f, 6.931469440e-1f, 1.0f})
-    power = multiply_add(power, f, all_lanes(c));
-  const Wide e = (Wide)((WideInt)power + ((WideInt)rounded << 23));
-  Wide ratio = all_lanes(-6.452611182e-3f);
+    for (int i = 0; i < N; ++i) sum[i] = multiply_add(sum[i], f[i], all_lanes(c));
+  Wide e[N];
+  for (int i = 0; i < N; ++i) {
+    e[i] = (Wide)((WideInt)sum[i] + ((WideInt)rounded[i] << 23));
+    sum[i] = all_lanes(-6.452611182e-3f);
+  }
   for (const float c : {3.608451411e-2f, -9.532248229e-2f, 1.676478386e-1f, -2.407307476e-1f, 3.317982554e-1f,
                         -4.998740554e-1f, 9.999964237e-1f})
-    ratio = multiply_add(ratio, e, all_lanes(c));
-  return ratio * e;
+    for (int i = 0; i < N; ++i) sum[i] = multiply_add(sum[i], e[i], all_lanes(c));
+  for (int i = 0; i < N; ++i) z[i] = sum[i] * e[i];
 }
 
-// log(1 + exp(beta x)) / beta.  A lane's result does not depend on the others.
-NSR_INLINE Wide softplus(Wide x, Wide beta, Wide inverse_beta) {
+// log(1 + exp(beta x)) / beta in place.  A lane's result does not depend on the others.
+template <int N>
+NSR_INLINE void softplus(Wide (&x)[N], Wide beta, Wide inverse_beta) {
   constexpr float kNegligible = 18.0f;  // exp(-18) is 1.5e-8
-  const Wide line = x < 0.0f ? Wide{} : x;  // NaN stays
-  const Wide z = beta * (line + line - x);
-  const WideInt bent = z < kNegligible;
-  if (!any_lane(bent)) return line;
-  return bent ? multiply_add(log_one_plus_exp_minus(z), inverse_beta, line) : line;
+  Wide line[N], z[N];
+  WideInt bent[N], any = {};
+  for (int i = 0; i < N; ++i) {
+    line[i] = x[i] < 0.0f ? Wide{} : x[i];  // NaN stays
+    z[i] = beta * (line[i] + line[i] - x[i]);
+    bent[i] = z[i] < kNegligible;
+    any |= bent[i];
+    x[i] = line[i];
+  }
+  if (!any_lane(any)) return;
+  log_one_plus_exp_minus(z);
+  for (int i = 0; i < N; ++i) x[i] = bent[i] ? multiply_add(z[i], inverse_beta, line[i]) : line[i];
 }
 
 NSR_NAMESPACE_END

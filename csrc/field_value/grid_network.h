@@ -163,9 +163,10 @@ class BatchEvaluator {
       }
     }
     const Wide beta = all_lanes(network_.beta), inverse_beta = all_lanes(1.0f / network_.beta);
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        store_wide(to[r] + point + v * kWide, softplus(sums[r][v], beta, inverse_beta));
+    for (int r = 0; r < kRows; ++r) {
+      softplus(sums[r], beta, inverse_beta);
+      for (int v = 0; v < kVectors; ++v) store_wide(to[r] + point + v * kWide, sums[r][v]);
+    }
   }
 
   void hidden_layer(const float* weights, const float* biases, const float (*from)[kBatch], int inputs,

@@ -11,6 +11,8 @@ import functools
 import torch
 
 from nsr.config.schema import RayTracerConfig
+from nsr.errors import NsrError
+from nsr.ops import backend
 from nsr.ops.grid_network import GridNetwork
 
 
@@ -25,7 +27,7 @@ def sphere_trace(
     hull: torch.Tensor | None = None,
     margin: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Trace rays by the compiled operator of ``csrc/sphere_trace``, where ``trace_limits`` gives None.
+    """Trace rays by the compiled operator of ``csrc/sphere_trace``.
 
     Not differentiable.  Results do not depend on the number of threads, nor on which rays are traced together.  A
     ray whose origin or direction is NaN misses, at depth NaN.
@@ -44,9 +46,14 @@ def sphere_trace(
         depth ``[N]``, hit ``[N]`` bool, inside bounds ``[N]`` bool, as in ``nsr.rendering.ray_tracing.Trace``.
 
     Raises:
-        ValueError: shapes or devices do not fit together.
+        ValueError: shapes, dtypes or devices do not fit together.
+        NsrError: the operator is not compiled here, or does not serve this network (``GridNetwork.native_limits``).
     """
     _check(network, origins, directions, config, object_mask, fractions, hull)
+    limits = network.native_limits(origins)
+    if not backend.runs_native("sphere_trace", origins.device, limits):
+        reason = limits or f"it is not compiled for {origins.device.type}, or NSR_BACKEND forbids it"
+        raise NsrError(f"sphere_trace cannot run: {reason}; trace with nsr.rendering.ray_tracing.RayTracer")
     if object_mask is None:
         object_mask = torch.empty(0, 0, dtype=torch.bool, device=origins.device)
         fractions = origins.new_empty(0)
