@@ -2,8 +2,8 @@
 
 A conf is trained for half of a short run on a scene; then one batch of training rays (with the bounds, and the closest
 samples of rays that miss), one of whole-view rays, and values at random points are measured.  Three columns: the
-compiled operators; the PyTorch tracer on the compiled encoding; everything in PyTorch.  Times are the least over
-repetitions that take turns, in milliseconds.  Prints a table in Markdown; with --output writes it too.
+compiled operators (bounds are part of the search there); the PyTorch tracer on the compiled encoding; everything in
+PyTorch.  Times are the least over repetitions that take turns, in milliseconds.  Prints a table in Markdown; with --output writes it too.
 
     python benchmarks/sphere_trace.py SCENE_FOLDER [--conf default] [--steps 600] [--device cuda]
 """
@@ -51,8 +51,8 @@ def in_pytorch(trainer: Trainer, origins, directions, mask) -> object:
     return trainer.renderer.tracer.trace(value, origins, directions, mask)
 
 
-def rows(trainer: Trainer, points: int) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-    """Name to (work with all compiled operators, the same with the PyTorch tracer)."""
+def rows(trainer: Trainer, points: int) -> dict[str, tuple[Callable[[], object] | None, Callable[[], object]]]:
+    """Name to (work with all compiled operators, None where it has no operator of its own; the same in PyTorch)."""
     renderer, device = trainer.renderer, trainer.device
     batch = trainer.sampler.draw(trainer.config.train.num_pixels)
     origins, directions = trainer.cameras.rays(batch.views, batch.pixels)
@@ -73,7 +73,7 @@ def rows(trainer: Trainer, points: int) -> dict[str, tuple[Callable[[], object],
             lambda: in_pytorch(trainer, origins, directions, batch.mask),
         ),
         f"their bounds alone ({type(renderer.tracer.bounds).__name__})": (
-            lambda: None, lambda: renderer.tracer.bounds(origins, directions),
+            None, lambda: renderer.tracer.bounds(origins, directions),
         ),
         "4096 rays of a view": (
             lambda: renderer.trace(*view_rays), lambda: in_pytorch(trainer, *view_rays, None),
@@ -120,17 +120,13 @@ def make_table(trainer: Trainer, points: int, seconds: float) -> str:
     for title, (whole, by_layers) in rows(trainer, points).items():
         works = {"torch": with_backend("torch", by_layers)}
         if compiled:
-            works |= {"native": with_backend("native", whole), "mixed": with_backend("native", by_layers)}
+            works["mixed"] = with_backend("native", by_layers)
+        if compiled and whole is not None:
+            works["native"] = with_backend("native", whole)
         times = least_times(works, device, seconds)
-        if compiled:
-            fastest = times["native"]
-            told = f"{fastest:.2f} | {times['mixed']:.2f} | {times['torch']:.2f}"
-            ratios = f"{times['mixed'] / fastest:.1f}, {times['torch'] / fastest:.1f}" if fastest > 0.01 else ""
-            if fastest <= 0.01:
-                told = f"in the row above | {times['mixed']:.2f} | {times['torch']:.2f}"
-            lines.append(f"| {title} | {told} | {ratios} |")
-        else:
-            lines.append(f"| {title} | none | | {times['torch']:.2f} | |")
+        cells = [f"{times[name]:.2f}" if name in times else "-" for name in ("native", "mixed", "torch")]
+        ratios = [times[name] / times["native"] for name in ("mixed", "torch")] if "native" in times else []
+        lines.append(f"| {title} | {' | '.join(cells)} | {', '.join(f'{ratio:.1f}' for ratio in ratios)} |")
         print(lines[-1], flush=True)
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
   }
 }
 
-struct Start {
+struct StartFieldValue {
   const GridNetwork& network;
   const float* positions;
   int64_t count;
@@ -39,7 +39,7 @@ namespace nsr {
 int launch_field_value(const GridNetwork& network, const float* positions, int64_t count, float* values,
                        void* stream) {
   if (count == 0) return 0;
-  return with_network(network, Start{network, positions, count, values, stream});
+  return with_network(network, StartFieldValue{network, positions, count, values, stream});
 }
 
 }  // namespace nsr

@@ -3,7 +3,7 @@
 
 namespace nsr {
 
-NSR_DECLARE_PER_ISA(FieldValueCpu, field_value_cpu)
+NSR_DECLARE_PER_WIDE_ISA(FieldValueCpu, field_value_cpu)
 
 namespace {
 

@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
   results.meets[i] = bounds.meets;
 }
 
-struct Start {
+struct StartTrace {
   const GridNetwork& network;
   const HullGrid& hull;
   const TraceSettings& settings;
@@ -69,7 +69,7 @@ namespace nsr {
 int launch_sphere_trace(const GridNetwork& network, const HullGrid& hull, const TraceSettings& settings,
                         const TraceRays& rays, const TraceResults& results, void* stream) {
   if (rays.count == 0) return 0;
-  return with_network(network, Start{network, hull, settings, rays, results, stream});
+  return with_network(network, StartTrace{network, hull, settings, rays, results, stream});
 }
 
 }  // namespace nsr

@@ -9,7 +9,7 @@
 
 namespace nsr {
 
-NSR_DECLARE_PER_ISA(SphereTraceCpu, sphere_trace_cpu)
+NSR_DECLARE_PER_WIDE_ISA(SphereTraceCpu, sphere_trace_cpu)
 
 namespace {
 

@@ -5,7 +5,7 @@ but the standard library, and finds torch's headers by path.  The operators use 
 library serves every torch from 2.10 on, with or without CUDA.
 
 An operator is a folder of ``csrc``: its ``*_cpu.cpp`` are compiled once per instruction set (the macro NSR_ISA names
-it), its other ``*.cpp`` once, and its ``*.cu`` by nvcc where there is one.
+it; ``*_wide_cpu.cpp`` for AVX-512 too), its other ``*.cpp`` once, and its ``*.cu`` by nvcc where there is one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ MINIMUM_TORCH = (2, 10)
 CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
 
 _INSTRUCTION_SETS = {"generic": []}
+_WIDE_INSTRUCTION_SETS = {}
 if platform.machine() in ("x86_64", "AMD64"):
     _INSTRUCTION_SETS |= {"v3": ["-march=x86-64-v3"]}
+    _WIDE_INSTRUCTION_SETS |= {"v4": ["-march=x86-64-v4"]}
 
 # No fused multiply-adds on the host: where a point lies among cells must not depend on the instruction set.
 _COMMON = ["-std=c++20", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
@@ -152,7 +154,8 @@ def compile_commands(csrc: Path, tools: Toolchain, objects: Path) -> list[list[s
         if source.suffix == ".cu" and tools.nvcc:
             commands.append([*nvcc_command(tools), "-c", str(source), "-o", str(objects / f"{stem}.cu.o")])
         elif source.stem.endswith("_cpu") and source.suffix == ".cpp":
-            for name, flags in _INSTRUCTION_SETS.items():
+            wide = _WIDE_INSTRUCTION_SETS if source.stem.endswith("_wide_cpu") else {}
+            for name, flags in (_INSTRUCTION_SETS | wide).items():
                 command = [tools.compiler, *_COMMON, *_CPU_BODY, *flags, f"-DNSR_ISA=isa_{name}"]
                 commands.append([*command, "-c", str(source), "-o", str(objects / f"{stem}.{name}.o")])
         elif source.suffix == ".cpp":
