@@ -90,6 +90,7 @@ step() {
   fi
   timeout --kill-after=5 "$((limit < left ? limit : left))" "$@" >"$log" 2>&1
   code=$?
+  tr '\r' '\n' <"$log" >"$log.lines" && mv "$log.lines" "$log"  # of progress bars
   outcome=passed
   if ((code != 0)); then
     outcome="FAILED ($([[ $code == 124 ]] && echo "cut off" || echo "code $code"))"
@@ -127,7 +128,7 @@ if [[ -n "${SCENE:-}" ]]; then
   gpu_option="$([[ "$device" == cuda ]] && echo auto || echo ignore)"
   if step "train $name, $minutes min" 100 "$python" -m nsr.cli.main train "$SCENE" --gpu "$gpu_option" \
     --minutes "$minutes" --exps_folder "$work/exps"; then
-    step "evaluate $name" 70 "$python" -m nsr.cli.main eval "$work/exps"
+    step "evaluate $name" 120 "$python" -m nsr.cli.main eval "$work/exps"
     find "$work/exps" -name metrics.json | while read -r metrics; do
       printf '\n## %s\n\n```\n%s\n```\n' "$name" "$(cat "$metrics")" >>"$work/tables"
     done
