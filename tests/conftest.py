@@ -102,3 +102,12 @@ def data_root() -> Path:
     if not os.environ.get("NSR_DATA"):
         pytest.skip("NSR_DATA is not set: real scenes are not here")
     return Path(os.environ["NSR_DATA"])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser that draws without a screen."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium to open pages with")
+    return browser

@@ -51,6 +51,7 @@ def make_sphere_run(cameras: Cameras, folder: Path) -> SphereRun:
         value=sdf.value,
         radiance=lambda points, directions, normals, feature: torch.full_like(points, GREY),
         background=None,
+        parameters=lambda: [torch.zeros(7)],
         tracer=tracer,
         trace=partial(tracer.trace, sdf.value),
     )

@@ -11,9 +11,8 @@ from nsr.cli.runs import add_data_dir, add_run, chosen_run, load_run_and_scene
 from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
 from nsr.config.schema import Config
-from nsr.training.run_folder import find_checkpoint, find_run
+from nsr.training.run_folder import EVALUATION_FOLDER, find_checkpoint, find_run
 
-EVALUATION_FOLDER = "evaluation"
 EVALS_FOLDER = "evals"  # beside the experiments, as in IDR
 
 _EXAMPLES = """\

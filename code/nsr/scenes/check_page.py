@@ -42,19 +42,10 @@ def write_check_page(path: str | Path, scene: Scene, report: CheckReport) -> Non
     Raises:
         SceneError: the file cannot be written.
     """
-    lines = [
-        f'<li class="{kind}"><b>{kind}</b>: {html.escape(entry)}</li>'
-        for kind, entries in (
-            ("error", report.errors),
-            ("warning", report.warnings),
-            ("information", report.information),
-        )
-        for entry in entries
-    ]
     names = {facts.view: facts.name for facts in report.views}
-    figures = [_figure(scene, view, names.get(view, f"view {view}")) for view in range(len(scene))]
+    figures = [view_figure(scene, view, names.get(view, f"view {view}")) for view in range(len(scene))]
     body = (
-        f"<h1>{html.escape(scene.name)}</h1><ul>{''.join(lines)}</ul><h2>Cameras</h2>{_cameras(scene)}"
+        f"<h1>{html.escape(scene.name)}</h1>{findings_list(report)}<h2>Cameras</h2>{_cameras(scene)}"
         f'<h2>Masks</h2><p>Red: the mask. Blue: the unit sphere.</p><div class="views">{"".join(figures)}</div>'
     )
     try:
@@ -66,6 +57,20 @@ def write_check_page(path: str | Path, scene: Scene, report: CheckReport) -> Non
             )
     except OSError as error:
         raise SceneError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def findings_list(report: CheckReport) -> str:
+    """What a check found as an HTML list, a line per finding, whose class is its kind; empty where it found nothing."""
+    lines = [
+        f'<li class="{kind}"><b>{kind}</b>: {html.escape(entry)}</li>'
+        for kind, entries in (
+            ("error", report.errors),
+            ("warning", report.warnings),
+            ("information", report.information),
+        )
+        for entry in entries
+    ]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _cameras(scene: Scene) -> str:
@@ -112,7 +117,12 @@ def _cameras(scene: Scene) -> str:
     return figure.to_html(full_html=False, include_plotlyjs=True, default_height="70vh")
 
 
-def _figure(scene: Scene, view: int, name: str) -> str:
+def view_figure(scene: Scene, view: int, name: str) -> str:
+    """A small photograph with its mask's outline and the unit sphere's, and a caption, as HTML.
+
+    Raises:
+        SceneError: the picture cannot be encoded.
+    """
     image, mask = scene.images[view].numpy(), scene.masks[view].numpy().astype(np.uint8)
     scale = min(1.0, THUMBNAIL / max(mask.shape))
     size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))

@@ -8,6 +8,7 @@ import numpy as np
 
 from nsr.atomic import whole_file
 from nsr.errors import CheckpointError
+from nsr.training.log_curves import read_curves
 from nsr.training.run_folder import LOG_FOLDER, PLOT_FOLDER
 
 LOSS_TAG = "loss/total"
@@ -33,7 +34,12 @@ def write_loss_curve(run_folder: str | Path, title: str) -> str:
     Raises:
         CheckpointError: the run has no log, or one of fewer than two points.
     """
-    steps, losses = _read_losses(Path(run_folder) / LOG_FOLDER)
+    curve = read_curves(run_folder).get(LOSS_TAG)
+    count = 0 if curve is None else len(curve.steps)
+    if count < 2:
+        logs = Path(run_folder) / LOG_FOLDER
+        raise CheckpointError(f"{logs}: the log has {count} values of {LOSS_TAG}; a slope needs two")
+    steps, losses = curve.steps, curve.values
     slope = loss_slope(steps, losses)
     path = Path(run_folder) / PLOT_FOLDER / "loss.html"
     import plotly.graph_objects as graph
@@ -43,14 +49,3 @@ def write_loss_curve(run_folder: str | Path, title: str) -> str:
     with whole_file(path) as partial:
         figure.write_html(partial)
     return f"loss slope: {slope:+.3g} per 1000 steps over the last quarter (now {losses[-1]:.4g}); curve: {path}"
-
-
-def _read_losses(logs: Path) -> tuple[np.ndarray, np.ndarray]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(logs), size_guidance={"scalars": 0})
-    events.Reload()
-    scalars = events.Scalars(LOSS_TAG) if LOSS_TAG in events.Tags()["scalars"] else []
-    if len(scalars) < 2:
-        raise CheckpointError(f"{logs}: the log has {len(scalars)} values of {LOSS_TAG}; a slope needs two")
-    return np.array([event.step for event in scalars]), np.array([event.value for event in scalars])

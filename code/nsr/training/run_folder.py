@@ -19,6 +19,7 @@ IDR_MODEL_FOLDER = "ModelParameters"  # below it, where IDR's own checkpoints ar
 IDR_SUFFIX = ".pth"
 PLOT_FOLDER = "plots"
 LOG_FOLDER = "logs"
+EVALUATION_FOLDER = "evaluation"
 RUN_CONF = "runconf.conf"
 
 _TIMESTAMP_FORMAT = "%Y_%m_%d_%H_%M_%S"
