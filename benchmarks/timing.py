@@ -1,13 +1,32 @@
-"""What the benchmarks share: times of works that take turns, and the line that says where they were taken."""
+"""What the benchmarks share: times of works that take turns or of methods, and where they were taken."""
 
 from __future__ import annotations
 
 import datetime
 import platform
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
+
+
+class Stopwatch:
+    """Collects how long calls of methods take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    def watch(self, owner, method: str, part: str) -> None:
+        original = getattr(owner, method)
+
+        def timed(*arguments, **named):
+            started = time.perf_counter()
+            result = original(*arguments, **named)
+            self.seconds[part].append(time.perf_counter() - started)
+            return result
+
+        setattr(owner, method, timed)
 
 
 def least_times(works: dict[str, Callable[[], object]], device: torch.device, seconds: float) -> dict[str, float]:

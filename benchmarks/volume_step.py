@@ -13,11 +13,10 @@ import argparse
 import platform
 import sys
 import tempfile
-import time
-from collections import defaultdict
 from pathlib import Path
 
 import torch
+from timing import Stopwatch
 
 import nsr
 from nsr.config.reader import load_config
@@ -27,24 +26,6 @@ from nsr.training.trainer import Trainer
 
 CONF = Path(__file__).resolve().parents[1] / "confs" / "default.conf"
 WARM_UP = 10
-
-
-class Stopwatch:
-    """Collects how long calls of methods take."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-
-    def watch(self, owner, method: str, part: str) -> None:
-        original = getattr(owner, method)
-
-        def timed(*arguments, **named):
-            started = time.perf_counter()
-            result = original(*arguments, **named)
-            self.seconds[part].append(time.perf_counter() - started)
-            return result
-
-        setattr(owner, method, timed)
 
 
 def measure(config, scene, renderer: str, steps: int) -> dict[str, list[float]]:
