@@ -38,7 +38,7 @@ def fit_distance(
         {"params": [p for p in field.parameters() if id(p) not in tables], "lr": learning_rate},
         {"params": [p for p in field.parameters() if id(p) in tables], "lr": table_rate},
     ]
-    optimiser = torch.optim.Adam([group for group in groups if group["params"]], eps=1e-15)
+    optimiser = torch.optim.Adam([group for group in groups if group["params"]], eps=1e-15, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1), eta_min=learning_rate * 0.05)
     device = surface_points.device
     error = torch.zeros(())
