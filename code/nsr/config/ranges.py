@@ -74,6 +74,7 @@ _RANGES = {
         "n_steps": _Range(2),
         "n_secant_steps": _NOT_NEGATIVE,
         "n_closest": _Range(1),
+        "minimum_cosine": _Range(0, 1, least_included=False),
         "hull_margin": _NOT_NEGATIVE,
     },
     "loss": {

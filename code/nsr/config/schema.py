@@ -70,6 +70,7 @@ class RayTracerConfig:
     n_steps: int = 100  # samples of a ray that did not converge
     n_secant_steps: int = 8
     n_closest: int = 100  # samples of a ray whose smallest SDF the mask loss asks for
+    minimum_cosine: float = 0.01  # of a ray with the normal; one that grazes the surface moves it as at this
     hull_margin: float = 0.0  # > 0: rays search the visual hull grown by this, instead of the bounding sphere
 
 

@@ -107,7 +107,7 @@ class SurfaceRenderer(torch.nn.Module):
         seen = directions[surface]
         field = self.sdf.surface_geometry(torch.cat([points, free_points, around]), surface, seen.detach())
         sdf, gradients = field.sdf, field.gradient
-        moved = displacement(seen, sdf[surface], gradients[surface])
+        moved = displacement(seen, sdf[surface], gradients[surface], self.tracer.config.minimum_cosine)
         surface_points = differentiable_intersection(origins[surface], seen, trace.depth[surface], moved)
         rgb = self.radiance(
             surface_points,
