@@ -24,7 +24,9 @@ _OPTIONAL = {
     "fast_simplification": "decimated meshes",
     "xatlas": "textured meshes",
     "imageio_ffmpeg": "MP4 of an appearance swap",
+    "pycolmap": "cameras from photographs alone",
 }
+_OPERATORS = ("hash_encode", "field_value", "sphere_trace", "filter_bank_layer", "table_adam")
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -86,7 +88,8 @@ def _operators() -> tuple[list[str], bool]:
     lines, broken = [], False
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         try:
-            body = "compiled" if backend.runs_native("hash_encode", torch.device(device)) else "plain PyTorch"
+            compiled = [name for name in _OPERATORS if backend.runs_native(name, torch.device(device))]
+            body = f"compiled ({', '.join(compiled)})" if compiled else "plain PyTorch"
         except NsrError as error:
             body, broken = f"NONE: {error}", True
         lines.append(f"{device}: {body}")
