@@ -18,6 +18,7 @@ FLOORS = [
     {"meshing"},
     {"training"},
     {"evaluation"},
+    {"viewer"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

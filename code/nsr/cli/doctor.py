@@ -23,6 +23,7 @@ _OPTIONAL = {
     "rtree": "point-to-surface distances on large meshes",
     "fast_simplification": "decimated meshes",
     "xatlas": "textured meshes",
+    "viser": "the live viewer",
     "imageio_ffmpeg": "MP4 of an appearance swap",
     "pycolmap": "cameras from photographs alone",
 }

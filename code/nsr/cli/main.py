@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, scene, swap, train
+from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, scene, swap, train, view
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -29,6 +29,7 @@ examples:
   nsr train photos/mug --minutes 4           reconstruct it
   nsr train --conf confs/idr.conf --scan_id 65
   nsr eval exps/default_mug                  mesh, renders, metrics and a report of its newest run
+  nsr view exps/default_mug                  a live viewer in the browser, while it trains or after
   nsr mesh exps/default_mug                  a coloured or textured mesh, as PLY, OBJ or GLB
   nsr compare exps/default_mug exps/idr_mug  their figures and curves beside each other
   nsr swap exps/idr_65 exps/idr_110          the shape of one run in the colours of another
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, mesh, swap, dtu, compare_meshes, compare, scene, doctor):
+    for module in (train, evaluate, view, mesh, swap, dtu, compare_meshes, compare, scene, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))

@@ -20,10 +20,12 @@ class Encoding(torch.nn.Module):
     Attributes:
         input_dim: D.
         channels: C, input included.
+        levels: how many ``set_progress`` opens one after the other; 1 where there are none to open.
     """
 
     input_dim: int
     channels: int
+    levels: int = 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``[N, D]``, each coordinate in [-1, 1], to ``[N, C]``; differentiable in x and parameters."""

@@ -114,6 +114,7 @@ class FilterBank(Encoding):
         else:
             outputs = levels * width
         self.channels = 3 + outputs
+        self.levels = levels
         self.register_buffer("weights", torch.ones(levels), persistent=False)
 
     def _siren(self, inputs: int, outputs: int, first: bool) -> torch.nn.Linear:

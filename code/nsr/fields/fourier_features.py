@@ -31,6 +31,7 @@ class FourierFeatures(Encoding):
         if sigma <= 0:
             raise ValueError(f"sigma must be positive, got {sigma}")
         self.input_dim, self.count = input_dim, count
+        self.levels = count
         self.channels = input_dim + 2 * count
         matrix = torch.randn(count, input_dim) * sigma
         self.register_buffer("matrix", matrix[matrix.norm(dim=1).argsort()])

@@ -46,6 +46,7 @@ class MultiResolutionHashGrid(Encoding):
         )
         self.encode_grid = hash_encode
         self.channels = 3 + levels * features
+        self.levels = levels
         self.table = torch.nn.Parameter((torch.rand(self.layout.entries, features) * 2 - 1) * amplitude)
         self.register_buffer("weights", torch.ones(levels * features), persistent=False)
         self.progress = 1.0

@@ -21,6 +21,7 @@ class PositionalEncoding(Encoding):
         if frequencies < 0:
             raise ValueError(f"frequencies must be at least 0, got {frequencies}")
         self.input_dim, self.frequencies = input_dim, frequencies
+        self.levels = max(frequencies, 1)
         self.channels = input_dim * (1 + 2 * frequencies)
         self.register_buffer("octaves", 2.0 ** torch.arange(frequencies), persistent=False)
         self.register_buffer("weights", torch.ones(frequencies), persistent=False)

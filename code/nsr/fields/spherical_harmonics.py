@@ -32,6 +32,7 @@ class SphericalHarmonics(Encoding):
         if not 1 <= degree <= MAX_DEGREE:
             raise ValueError(f"degree must be 1 to {MAX_DEGREE}, got {degree}")
         self.input_dim, self.degree = 3, degree
+        self.levels = degree
         self.channels = 3 + degree**2
         polynomials = solid_harmonics(degree)
         monomials = sorted({exponents for polynomial in polynomials for exponents in polynomial})

@@ -27,6 +27,7 @@ class Run:
         cameras: of all views, in the normalised frame, refined where the run refined them.
         step: of the checkpoint; train_seconds: from the start of the process to this checkpoint.
         peak_memory_mb: of the training process.  Both are None where they were not recorded.
+        progress: how far the encodings' levels are open, see ``Encoding.set_progress``.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Run:
     step: int
     train_seconds: float | None
     peak_memory_mb: float | None
+    progress: float = 1.0
 
 
 def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: torch.device | str = "cpu") -> Run:
@@ -56,7 +58,8 @@ def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: to
     renderer = build_renderer(config.model, has_background(state["renderer"])).to(device)
     restore_renderer(renderer, state["renderer"], path)
     cameras = Cameras(state["intrinsics"], state["poses"])
-    return Run(folder, config, renderer, cameras, state["step"], state["train_seconds"], state["peak_memory_mb"])
+    figures = state["step"], state["train_seconds"], state["peak_memory_mb"], state["renderer"]["progress"]
+    return Run(folder, config, renderer, cameras, *figures)
 
 
 def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None:
