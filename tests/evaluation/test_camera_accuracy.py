@@ -38,8 +38,8 @@ def test_a_similarity_is_taken_out_exactly(true_poses):
     accuracy = compare_cameras(moved(true_poses, rotation, 3.0, [5, -2, 1]), true_poses)
     assert accuracy.rotation_degrees.max() < 1e-7
     assert accuracy.centre_distances.max() < 1e-7
-    assert accuracy.scale == pytest.approx(1 / 3)
-    np.testing.assert_allclose(accuracy.rotation, rotation.inv().as_matrix(), atol=1e-9)
+    assert accuracy.similarity.scale == pytest.approx(1 / 3)
+    np.testing.assert_allclose(accuracy.similarity.rotation, rotation.inv().as_matrix(), atol=1e-9)
 
 
 def test_one_bad_camera_does_not_spoil_the_others(true_poses):
@@ -86,7 +86,15 @@ def test_a_scene_with_rough_cameras(sphere_scene_folder, sphere_scene, tmp_path)
     assert 0.3 * world_move < accuracy.centre_distances.mean() <= 1.2 * world_move
     exact = evaluate_cameras(sphere_scene.cameras.poses.numpy(), sphere_scene)
     assert exact.rotation_degrees.max() < 1e-3 and exact.centre_distances.max() < 1e-4
-    write_camera_errors(tmp_path / "cameras.csv", accuracy, rough.train_views)
+    write_camera_errors(tmp_path / "cameras.csv", accuracy, exact, rough.train_views)
     lines = (tmp_path / "cameras.csv").read_text().split()
-    assert lines[0] == "view,rotation_degrees,centre_distance" and len(lines) == 8
-    assert float(lines[1].split(",")[1]) == accuracy.rotation_degrees[0]
+    assert lines[0] == "view,rotation_degrees,centre_distance,given_rotation_degrees,given_centre_distance"
+    assert len(lines) == 8
+    first = [float(entry) for entry in lines[1].split(",")]
+    assert first == [
+        rough.train_views[0], exact.rotation_degrees[0], exact.centre_distances[0], accuracy.rotation_degrees[0],
+        accuracy.centre_distances[0],
+    ]  # fmt: skip
+    figures = accuracy.figures()
+    assert figures["centre_distance_median"] == np.median(accuracy.centre_distances)
+    assert figures["rotation_degrees_mean"] == accuracy.rotation_degrees.mean()

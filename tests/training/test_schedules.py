@@ -30,3 +30,8 @@ def test_idrs_alpha_goes_from_50_to_1600():
     assert [mask_alpha(config, p) for p in (0, 0.124, 0.125, 0.25, 0.375, 0.5, 0.625, 1)] == [
         50, 50, 100, 200, 400, 800, 1600, 1600,
     ]  # fmt: skip
+
+
+def test_a_ramp_that_starts_late():
+    assert [ramp(progress, 0.6, 0.2) for progress in (0.0, 0.2, 0.4, 0.6, 1.0)] == pytest.approx([0, 0, 0.5, 1, 1])
+    assert ramp(0.3, 0.2, 0.2) == 1 and ramp(0.1, 0.2, 0.2) == 0

@@ -74,7 +74,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="extract the mesh from the whole cube [-1, 1]^3 instead of the object's own aligned box",
     )
     parser.add_argument(
-        "--eval_cameras", action="store_true", help="measure how far the trained cameras are from those of cameras.npz"
+        "--eval_cameras", action="store_true",
+        help="measure how far the cameras are from those of cameras.npz and move the mesh to their frame (runs that "
+        "trained cameras always do)",
+    )
+    parser.add_argument(
+        "--heldout_cameras", choices=("carried", "refined"), default="carried",
+        help="in runs that trained cameras, those of held-out views are carried along with the training views' frame, or "
+        "from there refined to their own photographs (default: carried)",
     )
 
 
@@ -102,8 +109,7 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace, con
 
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
-    from nsr.evaluation.camera_accuracy import evaluate_cameras, write_camera_errors
-    from nsr.evaluation.evaluate import CAMERAS_FILE, METRICS_FILE, evaluate_run
+    from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
 
     run, scene = load_run_and_scene(
         run_folder, checkpoint, choose_device(arguments.gpu), arguments.data_dir, config=config
@@ -115,13 +121,10 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace, con
         render=arguments.eval_rendering,
         resolution=arguments.resolution,
         uniform_grid=arguments.is_uniform_grid,
+        align_cameras=arguments.eval_cameras or run.config.train.train_cameras,
+        held_out_cameras=arguments.heldout_cameras,
     )
     files = {**metrics["files"], "metrics": METRICS_FILE}
-    if arguments.eval_cameras:
-        accuracy = evaluate_cameras(run.cameras.poses.detach().cpu().numpy(), scene)
-        write_camera_errors(output / CAMERAS_FILE, accuracy, scene.train_views)
-        files["cameras"] = CAMERAS_FILE
-        print(accuracy.format())
     for kind, name in files.items():
         print(f"{kind + ':':<9} {output / name}")
     return 0

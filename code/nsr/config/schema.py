@@ -182,7 +182,11 @@ class TrainConfig:
     learning_rate: float = 1.0e-4
     learning_rate_tables: float = 1.0e-4  # of hash tables
     learning_rate_cam: float = 1.0e-4
-    train_cameras: bool = False  # refine the poses too (centres and rotations; never the intrinsics)
+    train_cameras: bool = False  # refine the poses too (centres and rotations)
+    camera_parameters: str = "quaternion"  # quaternion, with the centre, as IDR | se3: motions, whitened
+    train_focal_length: bool = False  # with the poses, one factor on all views' focal lengths
+    final_rate_cam: float = 1.0  # what a cosine takes the cameras' rate down to, a part of it; 1: it stays
+    outline_alignment: int = 0  # steps that align trained cameras by their masks' outlines, before all else
     schedule: str = "milestones"  # milestones | cosine
     sched_milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
     sched_factor: float = 0.5
@@ -190,6 +194,7 @@ class TrainConfig:
     alpha_milestones: list[float] = field(default_factory=lambda: [0.125, 0.25, 0.375, 0.5, 0.625])
     alpha_factor: float = 2.0
     levels_open: float = 0.0  # all encoding levels are open from this fraction on; 0: from the start
+    levels_from: float = 0.0  # the first level alone is open up to this fraction
     table_updates: str = "all"  # all: Adam | touched: entries without a gradient in a step keep value and moments
     gradient_clip: float = 0.0  # 0: none
     plot_freq: float = 0.05  # of the run, between two sets of pictures; 0: none

@@ -1,8 +1,4 @@
-"""How far estimated cameras are from true ones, once the frames are aligned.
-
-Cameras that are optimised together with a surface may drift as a whole (a rotation, a scale and a shift change no
-image), so that errors mean something only after a similarity between the two frames is taken out.
-"""
+"""How far estimated cameras are from true ones, once the frames are aligned."""
 
 from __future__ import annotations
 
@@ -14,11 +10,12 @@ import numpy as np
 
 from nsr.atomic import whole_file
 from nsr.scenes.camera_file import read_camera_file
+from nsr.scenes.cameras import Cameras
 from nsr.scenes.idr_folder import CAMERA_FILE
 from nsr.scenes.scene import Scene
+from nsr.scenes.similarity import Similarity, align_poses
 
-_ITERATIONS = 500
-_TOLERANCE = 1e-12
+_ERRORS = ("rotation_degrees", "centre_distance")
 
 
 @dataclass
@@ -28,65 +25,55 @@ class CameraAccuracy:
     Attributes:
         rotation_degrees: ``[V]`` angle between estimated and true orientation.
         centre_distances: ``[V]`` distance between estimated and true centre, in the unit of the true poses.
-        rotation: ``[3, 3]``, scale, translation ``[3]``: of the alignment; ``scale * rotation @ x + translation``
-            takes a point of the estimated frame to the true one.
+        similarity: the alignment; it takes the estimated frame to the true one.
     """
 
     rotation_degrees: np.ndarray
     centre_distances: np.ndarray
-    rotation: np.ndarray
-    scale: float
-    translation: np.ndarray
+    similarity: Similarity
 
-    def format(self) -> str:
-        """One line for people."""
+    def format(self, when: str = "cameras") -> str:
+        """One line for people; ``when`` begins it."""
         return (
-            f"cameras: rotation error mean {self.rotation_degrees.mean():.3f} median "
+            f"{when}: rotation error mean {self.rotation_degrees.mean():.3f} median "
             f"{np.median(self.rotation_degrees):.3f} degrees, centre error mean {self.centre_distances.mean():.4g} "
             f"median {np.median(self.centre_distances):.4g} world units"
         )
 
+    def figures(self) -> dict[str, float]:
+        """Mean and median of both errors, as ``metrics.json`` has them."""
+        return {
+            f"{name}_{kind}": float(function(errors))
+            for name, errors in zip(_ERRORS, (self.rotation_degrees, self.centre_distances))
+            for kind, function in (("mean", np.mean), ("median", np.median))
+        }
+
 
 def compare_cameras(estimated: np.ndarray, true: np.ndarray) -> CameraAccuracy:
-    """Align estimated poses to true ones and measure what is left, as IDR does.
-
-    The rotation of the alignment is the least-squares one between the orientations; its scale and shift minimise the
-    **sum of distances** (not of squares) between the centres, so that a few bad cameras do not spoil the others'
-    figures.  That convex problem is solved by iteratively reweighted least squares.
+    """Align estimated poses to true ones and measure what is left, as IDR does (see ``align_poses``).
 
     Args:
         estimated, true: ``[V, 4, 4]`` camera-to-world, V >= 2.
     """
-    left, _, right = np.linalg.svd(np.einsum("vij,vkj->ik", true[:, :3, :3], estimated[:, :3, :3]))
-    rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
-    turned = estimated[:, :3, 3] @ rotation.T
-    scale, translation = _robust_scale_and_shift(turned, true[:, :3, 3])
-    left_over = np.einsum("vij,vik->vjk", true[:, :3, :3], rotation @ estimated[:, :3, :3])
+    similarity = align_poses(estimated, true)
+    aligned = similarity.poses(estimated)
+    left_over = np.einsum("vij,vik->vjk", true[:, :3, :3], aligned[:, :3, :3])
     # The angle from both sine and cosine: the arc cosine alone loses half of the digits near 0 degrees.
     axis = np.stack([left_over[:, 2, 1] - left_over[:, 1, 2], left_over[:, 0, 2] - left_over[:, 2, 0],
                      left_over[:, 1, 0] - left_over[:, 0, 1]], axis=-1)  # fmt: skip
     angles = np.arctan2(np.linalg.norm(axis, axis=-1), np.trace(left_over, axis1=1, axis2=2) - 1)
-    distances = np.linalg.norm(scale * turned + translation - true[:, :3, 3], axis=-1)
-    return CameraAccuracy(np.degrees(angles), distances, rotation, scale, translation)
+    distances = np.linalg.norm(aligned[:, :3, 3] - true[:, :3, 3], axis=-1)
+    return CameraAccuracy(np.degrees(angles), distances, similarity)
 
 
-def _robust_scale_and_shift(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """Minimise the sum over views of ``|scale * source + shift - target|``."""
-    weights = np.ones(len(source))
-    size = np.abs(target - target.mean(0)).max()
-    previous = np.inf
-    for _ in range(_ITERATIONS):
-        part = weights / weights.sum()
-        source_mean, target_mean = part @ source, part @ target
-        centred = source - source_mean
-        scale = float((part[:, None] * centred * (target - target_mean)).sum() / (part[:, None] * centred**2).sum())
-        shift = target_mean - scale * source_mean
-        distances = np.linalg.norm(scale * source + shift - target, axis=-1)
-        if previous - distances.sum() < _TOLERANCE * size:
-            break
-        previous = distances.sum()
-        weights = 1 / np.maximum(distances, 1e-9 * size)
-    return scale, shift
+def reference_cameras(scene: Scene) -> tuple[Cameras, np.ndarray]:
+    """The cameras of the scene's ``cameras.npz`` (float64, in the frame that its own ``scale_mat`` normalises) and that
+    ``scale_mat``, whatever camera file the scene was read from.
+
+    Raises:
+        SceneError: ``cameras.npz`` cannot be read.
+    """
+    return read_camera_file(Path(scene.folder) / CAMERA_FILE).cameras(len(scene))
 
 
 def evaluate_cameras(estimated_poses: np.ndarray, scene: Scene) -> CameraAccuracy:
@@ -99,23 +86,17 @@ def evaluate_cameras(estimated_poses: np.ndarray, scene: Scene) -> CameraAccurac
     Raises:
         SceneError: ``cameras.npz`` cannot be read.
     """
-    true_cameras, true_scale_mat = read_camera_file(Path(scene.folder) / CAMERA_FILE).cameras(len(scene))
-    true = _in_world(true_cameras.poses.double().numpy(), true_scale_mat)
-    estimated = _in_world(np.asarray(estimated_poses, dtype=np.float64), scene.scale_mat)
+    true_cameras, true_scale_mat = reference_cameras(scene)
+    true = Similarity.from_matrix(true_scale_mat).poses(true_cameras.poses.double().numpy())
+    estimated = Similarity.from_matrix(scene.scale_mat).poses(np.asarray(estimated_poses, dtype=np.float64))
     return compare_cameras(estimated[scene.train_views], true[scene.train_views])
 
 
-def _in_world(poses: np.ndarray, scale_mat: np.ndarray) -> np.ndarray:
-    scale = np.cbrt(np.linalg.det(scale_mat[:3, :3]))
-    world = poses.copy()
-    world[:, :3, :3] = scale_mat[:3, :3] / scale @ poses[:, :3, :3]
-    world[:, :3, 3] = poses[:, :3, 3] @ scale_mat[:3, :3].T + scale_mat[:3, 3]
-    return world
-
-
-def write_camera_errors(path: str | Path, accuracy: CameraAccuracy, views: list[int]) -> None:
-    """Write a CSV with a line per view: view, rotation_degrees, centre_distance (world units)."""
+def write_camera_errors(path: str | Path, given: CameraAccuracy, refined: CameraAccuracy, views: list[int]) -> None:
+    """Write a CSV with a line per view: view; rotation_degrees and centre_distance (world units) of the refined
+    cameras; the same of the given ones."""
     with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["view", "rotation_degrees", "centre_distance"])
-        writer.writerows(zip(views, accuracy.rotation_degrees, accuracy.centre_distances, strict=True))
+        writer.writerow(["view", *_ERRORS, *(f"given_{name}" for name in _ERRORS)])
+        columns = [errors for each in (refined, given) for errors in (each.rotation_degrees, each.centre_distances)]
+        writer.writerows(zip(views, *columns, strict=True))

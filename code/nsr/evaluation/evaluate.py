@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -12,7 +13,10 @@ import trimesh
 
 from nsr.atomic import whole_file
 from nsr.errors import NsrError
+from nsr.evaluation.camera_accuracy import write_camera_errors
+from nsr.evaluation.camera_alignment import CameraAlignment, align_run
 from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
+from nsr.evaluation.held_out_cameras import CARRIED
 from nsr.evaluation.report import write_report
 from nsr.evaluation.topology import compare_topology, measure_topology
 from nsr.evaluation.views import score_views, summarise, write_scores
@@ -40,6 +44,8 @@ def evaluate_run(
     resolution: int = 512,
     uniform_grid: bool = False,
     report: bool = True,
+    align_cameras: bool = False,
+    held_out_cameras: str = CARRIED,
 ) -> dict:
     """Measure a trained run and write everything a person may want to look at.
 
@@ -54,15 +60,19 @@ def evaluate_run(
         render: render and measure the views; without it ``train`` and ``heldout`` are null.
         resolution: of the mesh, see ``extract_mesh``; uniform_grid: likewise.
         report: write the HTML report.
+        align_cameras: measure the cameras against ``cameras.npz``, write ``cameras.csv``, and put the mesh into that
+            file's frame before it is written and measured.
+        held_out_cameras: carried | refined, where training moved the others; see ``align_run``.
 
     Returns:
         What ``metrics.json`` holds: ``train`` and ``heldout`` (psnr in dB and ssim over the masks, iou, and hull_iou:
         the silhouettes of the training views' visual hull, each a mean over views; null without views), ``geometry``
         (chamfer in units of the normalised frame, chamfer_pixels, chamfer_world, normal_degrees, fscore at one pixel
-        footprint, ...; null without ground truth), ``topology`` (components in the whole bounding sphere; of the
-        written mesh boundary_edges, holes, genus and watertight; true_components and true_genus, null without ground
-        truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the
-        training, ``step`` and ``files``.
+        footprint, ...; null without ground truth), ``cameras`` (errors of the given and of the refined ones and what
+        became of the held-out ones; null unless they are aligned), ``topology`` (components in the whole bounding
+        sphere; of the written mesh boundary_edges, holes, genus and watertight; true_components and true_genus, null
+        without ground truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the training, ``step`` and
+        ``files``.
 
     Raises:
         NsrError: the scene has not as many views as the run, the folder cannot be written, the field has no surface,
@@ -76,7 +86,10 @@ def evaluate_run(
     started = time.perf_counter()
     folder = Path(output_folder)
     with writing_to(folder, "the evaluation"):
-        metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid)
+        alignment = align_run(run, scene, held_out_cameras) if align_cameras else None
+        if alignment:
+            run = dataclasses.replace(run, cameras=alignment.cameras)
+        metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid, alignment)
         if report:
             metrics["files"]["report"] = REPORT_FILE
         _remove_stale(folder, metrics["files"])
@@ -86,14 +99,24 @@ def evaluate_run(
         if report:
             write_report(folder / REPORT_FILE, run, scene, metrics, mesh, colours)
     print(format_metrics(metrics))
+    if alignment:
+        print(alignment.format())
     return metrics
 
 
 def _measure(
-    run, scene: Scene, folder: Path, render: bool, resolution: int, uniform_grid: bool
+    run,
+    scene: Scene,
+    folder: Path,
+    render: bool,
+    resolution: int,
+    uniform_grid: bool,
+    alignment: CameraAlignment | None,
 ) -> tuple[dict, trimesh.Trimesh, np.ndarray]:
     """Everything of ``metrics.json`` but the time, and the mesh with its colours, after they were written."""
-    truth = read_ground_truth(scene)
+    to_world = alignment.to_world if alignment else scene.scale_mat
+    measured = alignment.reference if alignment else scene
+    truth = read_ground_truth(measured)
     device = run.cameras.poses.device
     sdf, radiance = run.renderer.sdf, run.renderer.radiance
     radius = run.renderer.tracer.config.object_bounding_sphere
@@ -102,17 +125,25 @@ def _measure(
     colours = vertex_colours(mesh, sdf, radiance, device=device)
     stem = folder / f"surface_world_coordinates_{run.step}"
     files = {
-        kind: export_mesh(mesh, stem.with_suffix(f".{kind}"), colours=colours, scale_mat=scene.scale_mat).name
+        kind: export_mesh(mesh, stem.with_suffix(f".{kind}"), colours=colours, scale_mat=to_world).name
         for kind in ("ply", "glb")
     }
-    metrics = {"train": None, "heldout": None, "geometry": None}
+    metrics = {"train": None, "heldout": None, "geometry": None, "cameras": None}
+    if alignment:
+        metrics["cameras"] = alignment.figures()
+        write_camera_errors(folder / CAMERAS_FILE, alignment.given, alignment.refined, scene.train_views)
+        files["cameras"] = CAMERAS_FILE
     if render:
-        scores = score_views(run, scene, folder / PICTURE_FOLDER)
+        scores = score_views(run, measured, folder / PICTURE_FOLDER)
         metrics["train"], metrics["heldout"] = summarise(scores, "train"), summarise(scores, "heldout")
         write_scores(folder / VIEWS_FILE, scores)
         files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}
     if truth is not None:
-        metrics["geometry"] = measure_geometry(mesh, truth, scene)
+        placed = mesh
+        if alignment:
+            vertices = measured.to_normalised(trimesh.transform_points(mesh.vertices, to_world))
+            placed = trimesh.Trimesh(vertices, mesh.faces, process=False)
+        metrics["geometry"] = measure_geometry(placed, truth, measured)
     floating = extract_mesh(
         run.renderer.value, FLOATING_RESOLUTION, radius, largest_only=False, uniform_grid=True, device=device
     )

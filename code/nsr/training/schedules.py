@@ -16,6 +16,8 @@ def cosine(progress: float, floor: float = 0.0) -> float:
     return floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
-def ramp(progress: float, end: float) -> float:
-    """From 0 up to 1 at ``end``, linearly, and 1 from there on; 1 throughout where ``end`` is 0."""
-    return 1.0 if end <= 0 else min(progress / end, 1.0)
+def ramp(progress: float, end: float, start: float = 0.0) -> float:
+    """0 up to ``start``, from there linearly to 1 at ``end``, and 1 from there on; 1 throughout where ``end`` is 0."""
+    if end <= 0 or progress >= end:
+        return 1.0
+    return 0.0 if progress <= start else (progress - start) / (end - start)

@@ -28,6 +28,7 @@ from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
 from nsr.training.losses import LossInputs, LossTerm, make_loss_terms, make_volume_terms, mask_alpha, sparse_points_weight
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
+from nsr.training.outline_alignment import with_outlines_aligned
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
@@ -92,6 +93,8 @@ class Trainer:
                 "%s: no masks are used: the volume renderer trains with a background outside the unit sphere", scene.name
             )
             scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
+        elif config.train.train_cameras and config.train.outline_alignment:
+            scene = with_outlines_aligned(scene, config.train.outline_alignment)
         if config.train.table_updates not in TABLE_UPDATES:
             raise ConfigError(
                 f"train.table_updates is {config.train.table_updates!r}; known are {', '.join(TABLE_UPDATES)}"
@@ -120,7 +123,11 @@ class Trainer:
         check_fine_levels(config, self.renderer.sdf)
         self.stages = Stages(config, self.renderer, masked)
         self.given_cameras = Cameras(scene.cameras.intrinsics, scene.cameras.poses).to(device, torch.float32)
-        self.trained_cameras = TrainableCameras(self.given_cameras).to(device) if config.train.train_cameras else None
+        self.trained_cameras = (
+            TrainableCameras(self.given_cameras, config.train.camera_parameters, config.train.train_focal_length)
+            if config.train.train_cameras
+            else None
+        )
         self.sampler = PixelSampler(
             scene,
             device,
@@ -139,6 +146,7 @@ class Trainer:
             term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
             self.terms.append(term)
             self.volume_terms.append(term)
+        self.camera_optimisers: list[torch.optim.Optimizer] = []
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
@@ -183,7 +191,7 @@ class Trainer:
     def step(self) -> dict[str, torch.Tensor]:
         """One step of the optimiser; returns every weighted term by name, their ``total``, and ``psnr``."""
         progress = self.clock.progress
-        self.renderer.set_progress(ramp(progress, self.config.train.levels_open))
+        self.renderer.set_progress(ramp(progress, self.config.train.levels_open, self.config.train.levels_from))
         self.stages.set_progress(progress)
         volumetric = self.stages.volumetric
         self._set_rates(progress)
@@ -235,7 +243,7 @@ class Trainer:
         """
         self._need_finite(dict(self.renderer.named_parameters()))
         clock, cameras = self.clock, self.cameras
-        opened = ramp(clock.progress, self.config.train.levels_open)
+        opened = ramp(clock.progress, self.config.train.levels_open, self.config.train.levels_from)
         state = {
             "step": clock.step,
             "train_seconds": clock.elapsed,
@@ -289,9 +297,8 @@ class Trainer:
             self.table_optimiser = TableAdam([of_tables])
             optimisers.append(self.table_optimiser)
         if self.trained_cameras:
-            optimisers.append(
-                torch.optim.SparseAdam(list(self.trained_cameras.parameters()), lr=rates.learning_rate_cam)
-            )
+            self.camera_optimisers = self.trained_cameras.optimisers(rates.learning_rate_cam)
+            optimisers += self.camera_optimisers
         return optimisers, [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
     def _set_rates(self, progress: float) -> None:
@@ -302,10 +309,10 @@ class Trainer:
             factor = milestones(progress, train.sched_milestones, train.sched_factor)
         if self.stages.volumetric:
             factor *= self.config.volume.rate
+        of_cameras = cosine(progress, train.final_rate_cam)
         for optimiser, bases in zip(self.optimisers, self.base_rates):
-            if not isinstance(optimiser, torch.optim.SparseAdam):  # the cameras'
-                for group, base in zip(optimiser.param_groups, bases):
-                    group["lr"] = base * factor
+            for group, base in zip(optimiser.param_groups, bases):
+                group["lr"] = base * (of_cameras if optimiser in self.camera_optimisers else factor)
 
     def _free_points(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Points for the eikonal term, uniform in [-1, 1]^3 as in IDR; with a hull, half of them lie near it, and
@@ -326,7 +333,7 @@ class Trainer:
         cameras = self.trained_cameras or self.given_cameras
         level = patch_level(self.config.photometric, self.clock.progress)
         return self.photometric(
-            inputs.rendering, inputs.batch, cameras.intrinsics, cameras.poses_of, self.renderer.value, level
+            inputs.rendering, inputs.batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.value, level
         )
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
