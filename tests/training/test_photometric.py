@@ -2,11 +2,13 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
-from nsr.config.schema import Config, PhotometricConfig
+from nsr.config.schema import Config, PhotometricConfig, RayTracerConfig
+from nsr.rendering.ray_tracing import RayTracer
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
@@ -93,9 +95,10 @@ def render(scene, batch, radius=RADIUS, tilt=None):
 
 
 def loss_of(scene, rendering, batch, compare=None, poses=None, value=lambda x: x.norm(dim=1) - RADIUS, level=0):
+    tracer = RayTracer(RayTracerConfig())
     poses = scene.cameras.poses if poses is None else poses
     compare = compare or consistency(scene)
-    return compare(rendering, batch, scene.cameras.intrinsics, lambda views: poses[views], value, level)
+    return compare(rendering, batch, scene.cameras.intrinsics, lambda views: poses[views], partial(tracer.trace, value), level)
 
 
 @pytest.mark.parametrize("colour", [False, True])

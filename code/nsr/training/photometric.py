@@ -10,6 +10,7 @@ import torch
 from nsr.config.schema import PhotometricConfig
 from nsr.rendering.occlusion import in_sight
 from nsr.rendering.patch_warp import normalised_cross_correlation, patch_offsets, warp_patches
+from nsr.rendering.ray_tracing import Trace
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.image_pyramid import ImagePyramid
@@ -62,7 +63,7 @@ class PhotometricConsistency:
         batch: PixelBatch,
         intrinsics: torch.Tensor,
         poses: Callable[[torch.Tensor], torch.Tensor],
-        value: Callable[[torch.Tensor], torch.Tensor],
+        trace: Callable[[torch.Tensor, torch.Tensor], Trace],
         level: int,
     ) -> torch.Tensor:
         """The loss of one step, in [0, 1].
@@ -71,7 +72,7 @@ class PhotometricConsistency:
             rendering: of the batch; differentiable in its ``surface_points`` and the SDF gradients there.
             intrinsics: ``[V, 3, 3]`` of all views; poses: ``[Q]`` views to ``[Q, 4, 4]``, differentiable where
                 cameras are trained.
-            value: the SDF, for occlusion.
+            trace: origins and directions to where rays meet the surface, for occlusion.
             level: of the pyramid; samples of the patch are that much farther apart.
         """
         config = self.config
@@ -92,7 +93,7 @@ class PhotometricConsistency:
             pair = pair[chosen]
             at, towards = points.detach()[ray[pair]], cameras[1].centres.detach()[pair]
             upright = torch.nn.functional.normalize(normals.detach()[ray[pair]], dim=1)
-            chosen = chosen.index_put((chosen,), in_sight(value, at, upright, towards, config.clearance))
+            chosen = chosen.index_put((chosen,), in_sight(trace, at, upright, towards, config.clearance))
         of_ray = torch.where(chosen, loss, 0).sum(1) / chosen.sum(1).clamp_min(1)
         return of_ray.sum() / chosen.any(1).sum().clamp_min(1)
 

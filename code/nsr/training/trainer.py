@@ -333,7 +333,7 @@ class Trainer:
         cameras = self.trained_cameras or self.given_cameras
         level = patch_level(self.config.photometric, self.clock.progress)
         return self.photometric(
-            inputs.rendering, inputs.batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.value, level
+            inputs.rendering, inputs.batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.trace, level
         )
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
