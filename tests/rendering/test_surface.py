@@ -61,6 +61,24 @@ def test_a_training_rendering(renderer, rays):
     torch.testing.assert_close(rendering.free_sdf, expected[0][200:])
 
 
+def test_intersections_are_those_of_a_training_rendering(renderer, rays):
+    """In value, and in their gradient, which is that of the ray's depth."""
+    origins, directions = single(rays, 100, aim=0.95)
+    found, points, normals = renderer.intersect(origins, directions)
+    everything = torch.ones(100, dtype=torch.bool)
+    rendering = renderer(origins, directions, everything, torch.empty(0, 3))
+    assert torch.equal(found, rendering.surface) and 20 < len(found) < 100
+    torch.testing.assert_close(points, rendering.surface_points, atol=1e-5, rtol=0)
+    torch.testing.assert_close(points, rendering.points[found], atol=1e-5, rtol=0)
+    torch.testing.assert_close(normals, rendering.gradients[found], atol=1e-4, rtol=1e-4)
+    bias = renderer.sdf.lin2.bias
+    slopes = [torch.autograd.grad((at * directions[found]).sum(), bias)[0][0] for at in (points, rendering.surface_points)]
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=0)
+    # All values up by h: the surface comes nearer by h over the cosine's magnitude.
+    expected = -1 / (normals * directions[found]).sum(1)
+    torch.testing.assert_close(slopes[0], expected.sum(), rtol=1e-2, atol=0)
+
+
 @pytest.mark.parametrize("encoding", [HASH, POSENC], ids=lambda encoding: encoding.name)
 def test_colours_reach_every_parameter(encoding, rays):
     renderer = make_renderer(encoding)

@@ -98,7 +98,9 @@ def loss_of(scene, rendering, batch, compare=None, poses=None, value=lambda x: x
     tracer = RayTracer(RayTracerConfig())
     poses = scene.cameras.poses if poses is None else poses
     compare = compare or consistency(scene)
-    return compare(rendering, batch, scene.cameras.intrinsics, lambda views: poses[views], partial(tracer.trace, value), level)
+    surface = rendering.surface
+    at = surface, rendering.surface_points, rendering.gradients[surface]
+    return compare(*at, batch, scene.cameras.intrinsics, lambda views: poses[views], partial(tracer.trace, value), level)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -280,11 +282,13 @@ def test_without_a_hull_the_sphere_that_a_run_starts_from_stands_for_it():
     assert normals.mean(0).abs().max() < 1e-3
 
 
-def test_a_run_with_it_trains_cameras_and_geometry_by_it(hull_config, sphere_scene):
+@pytest.mark.parametrize("renderer", ["surface", "volume"])
+def test_a_run_with_it_trains_cameras_and_geometry_by_it(hull_config, sphere_scene, renderer):
+    hull_config.train.renderer = renderer
     hull_config.train.train_cameras, hull_config.train.learning_rate_cam = True, 1e-3
     hull_config.photometric = PhotometricConfig(weight=1.0, patch_size=3, best=2, noise=1.0)
     trainer = Trainer(hull_config, sphere_scene, CPU)
-    trainer.terms = [LossTerm("photometric", lambda _: 1.0, trainer._compare_patches)]
+    trainer.terms = trainer.volume_terms = [LossTerm("photometric", lambda _: 1.0, trainer._compare_patches)]
     before = trainer.cameras.poses.clone()
     table = trainer.renderer.sdf.encoding.table.detach().clone()
     losses = trainer.step()

@@ -77,6 +77,22 @@ class SurfaceRenderer(torch.nn.Module):
         network = self.sdf.grid_network() if isinstance(self.sdf, SDFField) else None
         return self.tracer.trace(self.sdf.value, origins, directions, object_mask, network)
 
+    def intersect(
+        self, origins: torch.Tensor, directions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The rays ``[S]`` int64 that meet the surface, where ``[S, 3]``, and the SDF's gradients there ``[S, 3]``.
+
+        Args:
+            origins, directions: ``[N, 3]``; points are differentiable in them and in the parameters, gradients in the
+                parameters at a fixed point.
+        """
+        trace = self.trace(origins.detach(), directions.detach())
+        rays = trace.hit.nonzero().squeeze(1)
+        origins, directions, depth = origins[rays], directions[rays], trace.depth[rays]
+        sdf, gradients, _ = self.sdf.geometry(origins + depth.unsqueeze(1) * directions)
+        moved = displacement(directions, sdf, gradients)
+        return rays, differentiable_intersection(origins, directions, depth, moved), gradients
+
     def forward(
         self,
         origins: torch.Tensor,

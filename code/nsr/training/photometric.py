@@ -11,7 +11,6 @@ from nsr.config.schema import PhotometricConfig
 from nsr.rendering.occlusion import in_sight
 from nsr.rendering.patch_warp import normalised_cross_correlation, patch_offsets, warp_patches
 from nsr.rendering.ray_tracing import Trace
-from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.image_pyramid import ImagePyramid
 from nsr.scenes.scene import Scene
@@ -59,7 +58,9 @@ class PhotometricConsistency:
 
     def __call__(
         self,
-        rendering: SurfaceRendering,
+        rays: torch.Tensor,
+        points: torch.Tensor,
+        normals: torch.Tensor,
         batch: PixelBatch,
         intrinsics: torch.Tensor,
         poses: Callable[[torch.Tensor], torch.Tensor],
@@ -69,19 +70,19 @@ class PhotometricConsistency:
         """The loss of one step, in [0, 1].
 
         Args:
-            rendering: of the batch; differentiable in its ``surface_points`` and the SDF gradients there.
+            rays: ``[S]`` int64, rays of the batch that meet the surface; points: ``[S, 3]`` where they do; normals:
+                ``[S, 3]`` SDF gradients there.  Differentiable in points and normals.
+            batch: their pixels.
             intrinsics: ``[V, 3, 3]`` of all views; poses: ``[Q]`` views to ``[Q, 4, 4]``, differentiable where
                 cameras are trained.
             trace: origins and directions to where rays meet the surface, for occlusion.
             level: of the pyramid; samples of the patch are that much farther apart.
         """
         config = self.config
-        candidates = rendering.surface
-        views, pixels = batch.views[candidates], batch.pixels[candidates].to(rendering.surface_points.dtype)
+        views, pixels = batch.views[rays], batch.pixels[rays].to(points.dtype)
         offsets = patch_offsets(config.patch_size, config.patch_spacing * 2**level, pixels.device).to(pixels.dtype)
         textured, reference = self._references(views, pixels, offsets, level)
-        points, normals = rendering.surface_points[textured], rendering.gradients[candidates[textured]]
-        views, pixels = views[textured], pixels[textured]
+        views, pixels, points, normals = (entry[textured] for entry in (views, pixels, points, normals))
         ray, source = self._pairs(views, points.detach(), normals.detach(), intrinsics, poses)
         cameras = [Cameras(intrinsics[which], poses(which)) for which in (views[ray], source)]
         warped, in_front = warp_patches(*cameras, pixels[ray], points[ray], normals[ray], offsets)

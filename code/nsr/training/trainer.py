@@ -17,6 +17,7 @@ from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError, NsrError
 from nsr.ops.table_adam import TableAdam
 from nsr.rendering.model import build_renderer
+from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 from nsr.scenes.visual_hull import VisualHull
@@ -140,7 +141,9 @@ class Trainer:
             points, normals = rough_surface(config, self.hull, device)
             self.photometric = PhotometricConsistency(scene, config.photometric, points, normals, device)
             weight = partial(photometric_weight, config.photometric)
-            self.terms.append(LossTerm("photometric", weight, self._compare_patches))
+            term = LossTerm("photometric", weight, self._compare_patches)
+            self.terms.append(term)
+            self.volume_terms.append(term)
         self.sparse_surface = SparseSurface.of_scene(scene, device) if config.loss.sparse_points_weight > 0 else None
         if self.sparse_surface:
             term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
@@ -330,10 +333,18 @@ class Trainer:
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
 
     def _compare_patches(self, inputs: LossInputs) -> torch.Tensor:
-        cameras = self.trained_cameras or self.given_cameras
+        """Photometric consistency at the batch's surface points; the volume stage traces some rays for it."""
+        cameras, batch, rendering = self.trained_cameras or self.given_cameras, inputs.batch, inputs.rendering
+        if isinstance(rendering, SurfaceRendering):
+            rays = rendering.surface
+            points, normals = rendering.surface_points, rendering.gradients[rays]
+        else:
+            inside = batch.mask.nonzero().squeeze(1)[: 2 * self.config.photometric.rays]
+            found, points, normals = self.renderer.intersect(*cameras.rays(batch.views[inside], batch.pixels[inside]))
+            rays = inside[found]
         level = patch_level(self.config.photometric, self.clock.progress)
         return self.photometric(
-            inputs.rendering, inputs.batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.trace, level
+            rays, points, normals, batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.trace, level
         )
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
