@@ -45,6 +45,7 @@ INGREDIENTS = {
     "no mask tolerance": ["train.mask_tolerance=0"],
     "pixels from anywhere": ["train.pixels_anywhere=1"],
     "levels open at once": ["train.levels_open=0"],
+    "no patches compared": ["photometric.weight=0"],
     "no appearance grid": ["model.rendering_network.position_encoding=null"],
 }
 

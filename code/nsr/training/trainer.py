@@ -339,7 +339,7 @@ class Trainer:
             rays = rendering.surface
             points, normals = rendering.surface_points, rendering.gradients[rays]
         else:
-            inside = batch.mask.nonzero().squeeze(1)[: 2 * self.config.photometric.rays]
+            inside = batch.mask.nonzero().squeeze(1)[: self.config.photometric.rays]
             found, points, normals = self.renderer.intersect(*cameras.rays(batch.views[inside], batch.pixels[inside]))
             rays = inside[found]
         level = patch_level(self.config.photometric, self.clock.progress)
