@@ -90,7 +90,7 @@ class SurfaceRenderer(torch.nn.Module):
         rays = trace.hit.nonzero().squeeze(1)
         origins, directions, depth = origins[rays], directions[rays], trace.depth[rays]
         sdf, gradients, _ = self.sdf.geometry(origins + depth.unsqueeze(1) * directions)
-        moved = displacement(directions, sdf, gradients)
+        moved = displacement(directions, sdf, gradients, self.tracer.config.minimum_cosine)
         return rays, differentiable_intersection(origins, directions, depth, moved), gradients
 
     def forward(
