@@ -47,8 +47,9 @@ def main() -> int:
     for renderer in ("surface", "volume"):
         works = {}
         for name, weight in (("without", 0.0), ("with", 0.5)):
-            changes = [f"photometric.weight={weight}", *arguments.set, f"train.renderer={renderer}", f"train.steps={STEPS}"]
-            trainer = Trainer(load_config(CONF, changes), scene, device)
+            stage = [f"train.renderer={renderer}", f"train.steps={STEPS}"]
+            config = load_config(CONF, [f"photometric.weight={weight}", *arguments.set, *stage])
+            trainer = Trainer(config, scene, device)
             trainer.clock.step = STEPS // 3
             works[name] = trainer.step
         times = least_times(works, device, arguments.seconds)

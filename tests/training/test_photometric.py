@@ -1,4 +1,4 @@
-"""Photometric consistency on photographs of an exact ball: where its loss is small, where it pulls, what it leaves out."""
+"""Photometric consistency on photographs of an exact ball: where it is small, where it pulls, what it leaves out."""
 
 import copy
 from dataclasses import replace
@@ -52,7 +52,8 @@ def ball():
     for view in range(7):
         origins, directions = cameras.rays(torch.full((len(pixels),), view), pixels)
         depth, hit = meet(origins, directions, RADIUS)
-        image = torch.where(hit[:, None], pattern(origins + depth[:, None] * directions), torch.tensor(250, dtype=torch.uint8))
+        image = pattern(origins + depth[:, None] * directions)
+        image[~hit] = 250
         images.append(image.view(SIZE, SIZE, 3))
         masks.append(hit.view(SIZE, SIZE))
     return Scene("ball", images, masks, cameras, torch.eye(4).numpy(), [0, 1, 2, 4, 5, 6], [3])
@@ -100,7 +101,7 @@ def loss_of(scene, rendering, batch, compare=None, poses=None, value=lambda x: x
     compare = compare or consistency(scene)
     surface = rendering.surface
     at = surface, rendering.surface_points, rendering.gradients[surface]
-    return compare(*at, batch, scene.cameras.intrinsics, lambda views: poses[views], partial(tracer.trace, value), level)
+    return compare(*at, batch, Cameras(scene.cameras.intrinsics, poses), partial(tracer.trace, value), level)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -175,7 +176,7 @@ def test_held_out_views_are_never_read(ball):
 
 
 def test_a_source_that_something_hides_is_left_out(ball):
-    """View 0 is compared with view 1 alone, whose photograph is of something else; where a wall hides it, nothing is."""
+    """View 0 is compared with view 1 alone, whose photograph is of something else, but not where a wall hides it."""
     scene = copy.deepcopy(ball)
     scene.train_views = [0, 1]
     scene.images[1] = scene.images[1].roll(9, 0)

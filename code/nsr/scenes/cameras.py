@@ -48,10 +48,6 @@ class Cameras:
         """``[V, 3]`` camera centres."""
         return self.poses[:, :3, 3]
 
-    def poses_of(self, views: torch.Tensor) -> torch.Tensor:
-        """``[N, 4, 4]`` camera-to-world poses of ``views [N]``."""
-        return self.poses[views]
-
     def rays(self, view: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rays through pixels.
 

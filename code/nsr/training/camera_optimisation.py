@@ -86,16 +86,19 @@ class TrainableCameras(torch.nn.Module):
         factors[:2, :2] = self.log_focal_factor.exp()
         return intrinsics * factors
 
+    def select(self, views: torch.Tensor) -> Cameras:
+        """As ``Cameras.select``, differentiable in the parameters."""
+        return Cameras(self.scaled_intrinsics(views), self.poses_of(views))
+
     def rays(self, views: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``Cameras.rays``, differentiable in the parameters."""
-        cameras = Cameras(self.scaled_intrinsics(views), self.poses_of(views))
-        return cameras.rays(torch.arange(len(views), device=views.device), pixels)
+        return self.select(views).rays(torch.arange(len(views), device=views.device), pixels)
 
     def current(self) -> Cameras:
         """The cameras as they are now, without gradients."""
         with torch.no_grad():
             views = torch.arange(len(self.intrinsics)).to(self.intrinsics.device)
-            return Cameras(self.scaled_intrinsics(views), self.poses_of(views))
+            return self.select(views)
 
 
 def whitening(cameras: Cameras) -> torch.Tensor:

@@ -14,6 +14,7 @@ from nsr.rendering.ray_tracing import Trace
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.image_pyramid import ImagePyramid
 from nsr.scenes.scene import Scene
+from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.pixel_sampler import PixelBatch
 from nsr.training.schedules import cosine, ramp
 from nsr.training.source_views import choose_source_views
@@ -62,8 +63,7 @@ class PhotometricConsistency:
         points: torch.Tensor,
         normals: torch.Tensor,
         batch: PixelBatch,
-        intrinsics: torch.Tensor,
-        poses: Callable[[torch.Tensor], torch.Tensor],
+        cameras: Cameras | TrainableCameras,
         trace: Callable[[torch.Tensor, torch.Tensor], Trace],
         level: int,
     ) -> torch.Tensor:
@@ -73,8 +73,7 @@ class PhotometricConsistency:
             rays: ``[S]`` int64, rays of the batch that meet the surface; points: ``[S, 3]`` where they do; normals:
                 ``[S, 3]`` SDF gradients there.  Differentiable in points and normals.
             batch: their pixels.
-            intrinsics: ``[V, 3, 3]`` of all views; poses: ``[Q]`` views to ``[Q, 4, 4]``, differentiable where
-                cameras are trained.
+            cameras: of all views of the scene; differentiable in them where they are trained.
             trace: origins and directions to where rays meet the surface, for occlusion.
             level: of the pyramid; samples of the patch are that much farther apart.
         """
@@ -83,16 +82,16 @@ class PhotometricConsistency:
         offsets = patch_offsets(config.patch_size, config.patch_spacing * 2**level, pixels.device).to(pixels.dtype)
         textured, reference = self._references(views, pixels, offsets, level)
         views, pixels, points, normals = (entry[textured] for entry in (views, pixels, points, normals))
-        ray, source = self._pairs(views, points.detach(), normals.detach(), intrinsics, poses)
-        cameras = [Cameras(intrinsics[which], poses(which)) for which in (views[ray], source)]
-        warped, in_front = warp_patches(*cameras, pixels[ray], points[ray], normals[ray], offsets)
+        ray, source = self._pairs(views, points.detach(), normals.detach(), cameras)
+        asked, seen_by = cameras.select(views[ray]), cameras.select(source)
+        warped, in_front = warp_patches(asked, seen_by, pixels[ray], points[ray], normals[ray], offsets)
         values, inside = self.pyramid.sample(self.row[source], self._levels(warped, offsets, level), warped)
         counted = (in_front & inside).all(1)
         loss = 1 - normalised_cross_correlation(reference[ray], values, config.noise**2)
         loss, pair, chosen = self._best(loss, counted & (loss.detach() < UNCORRELATED), ray, len(views))
         if config.clearance > 0:
             pair = pair[chosen]
-            at, towards = points.detach()[ray[pair]], cameras[1].centres.detach()[pair]
+            at, towards = points.detach()[ray[pair]], seen_by.centres.detach()[pair]
             upright = torch.nn.functional.normalize(normals.detach()[ray[pair]], dim=1)
             chosen = chosen.index_put((chosen,), in_sight(trace, at, upright, towards, config.clearance))
         of_ray = torch.where(chosen, loss, 0).sum(1) / chosen.sum(1).clamp_min(1)
@@ -111,17 +110,17 @@ class PhotometricConsistency:
         return chosen, values[chosen]
 
     @torch.no_grad()
-    def _pairs(self, views, points, normals, intrinsics, poses):
+    def _pairs(self, views, points, normals, cameras):
         """Rays and source views ``[Q]`` that may see the same point, ray by ray."""
         normals = torch.nn.functional.normalize(normals, dim=1)
         sources = self.sources[self.row[views]]
         ray, place = (sources >= 0).nonzero(as_tuple=True)
         source = sources[ray, place]
-        pose = poses(source)
-        towards = pose[:, :3, 3] - points[ray]
+        seen_by = cameras.select(source)
+        towards = seen_by.centres - points[ray]
         facing = (torch.nn.functional.normalize(towards, dim=1) * normals[ray]).sum(1) > self.config.least_cosine
         each = torch.arange(len(source), device=ray.device)
-        pixel, depth = Cameras(intrinsics[source], pose).project(each, points[ray])
+        pixel, depth = seen_by.project(each, points[ray])
         finest = torch.zeros_like(source)
         _, on_object = self.pyramid.sample(self.row[source], finest, pixel.unsqueeze(1))
         kept = (facing & (depth > 0) & on_object.squeeze(1)).nonzero().squeeze(1)

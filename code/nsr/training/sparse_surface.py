@@ -15,7 +15,7 @@ FEWEST_VIEWS = 2  # training views that must see a point; fewer cannot have plac
 
 
 class SparseSurface:
-    """Draws sparse points by how well they are known, and asks the SDF to be zero there (Geo-NeuS, Fu et al. 2022, eq. 7).
+    """Draws sparse points by how well they are known; the SDF shall be zero there (Geo-NeuS, Fu et al. 2022, eq. 7).
 
     A point counts where at least two training views see it, inside the unit sphere and on the object in more than half
     of their masks.  Its weight is ``(1 - 1/n) / (1 + (e/m)^2)`` for n training views and a reprojection error e, with m
@@ -65,8 +65,10 @@ class SparseSurface:
         return surface if len(surface.positions) else None
 
     def __call__(self, value: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """Mean over points drawn by weight (torch's global generator) of ``|f| / (1 + |f| / reach)``, which stray points
-        hardly move; differentiable in what the SDF ``value``, ``[M, 3] -> [M]``, depends on."""
+        """Mean over points drawn by weight (torch's global generator) of ``|f| / (1 + |f| / reach)``.
+
+        Stray points hardly move it.  Differentiable in what the SDF ``value``, ``[M, 3] -> [M]``, depends on.
+        """
         chosen = torch.multinomial(self.weights, POINTS, replacement=True)
         distance = value(self.positions[chosen]).abs()
         return (distance / (1 + distance / REACH)).mean()

@@ -27,7 +27,14 @@ from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.fine_levels import check_fine_levels, stencil_step
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
-from nsr.training.losses import LossInputs, LossTerm, make_loss_terms, make_volume_terms, mask_alpha, sparse_points_weight
+from nsr.training.losses import (
+    LossInputs,
+    LossTerm,
+    make_loss_terms,
+    make_volume_terms,
+    mask_alpha,
+    sparse_points_weight,
+)
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.outline_alignment import with_outlines_aligned
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
@@ -343,9 +350,7 @@ class Trainer:
             found, points, normals = self.renderer.intersect(*cameras.rays(batch.views[inside], batch.pixels[inside]))
             rays = inside[found]
         level = patch_level(self.config.photometric, self.clock.progress)
-        return self.photometric(
-            rays, points, normals, batch, self.cameras.intrinsics, cameras.poses_of, self.renderer.trace, level
-        )
+        return self.photometric(rays, points, normals, batch, cameras, self.renderer.trace, level)
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
         return self.sparse_surface(self.renderer.sdf.value)
