@@ -83,6 +83,7 @@ _RANGES = {
     "loss": {
         "eikonal_weight": _NOT_NEGATIVE,
         "mask_weight": _NOT_NEGATIVE,
+        "mask_final": _NOT_NEGATIVE,
         "alpha": _POSITIVE,
         "silhouette_weight": _NOT_NEGATIVE,
         "smoothness_weight": _NOT_NEGATIVE,

@@ -104,6 +104,7 @@ class LossConfig:
     rgb_loss: str = "l1"  # l1 | mape
     eikonal_weight: float = 0.1
     mask_weight: float = 100.0
+    mask_final: float = 1.0  # what a cosine takes its weight to, as a multiple of what it starts from
     alpha: float = 50.0
     silhouette_weight: float = 0.0  # SDF of a point outside a silhouette is at least its distance to it
     smoothness_weight: float = 0.0  # SDF gradients of neighbours on the surface are alike

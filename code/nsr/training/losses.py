@@ -154,7 +154,7 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     terms = [
         LossTerm("rgb", lambda _: 1.0, RGB_LOSSES[loss.rgb_loss]),
         LossTerm("eikonal", lambda _: loss.eikonal_weight, numerical_eikonal if loss.numerical_eikonal else eikonal),
-        LossTerm("mask", lambda _: loss.mask_weight, mask_bce),
+        LossTerm("mask", lambda progress: loss.mask_weight * cosine(progress, loss.mask_final), mask_bce),
         LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette),
         LossTerm("smoothness", decaying(loss.smoothness_weight, loss.smoothness_final), smoothness),
         LossTerm("curvature", decaying(loss.curvature_weight, loss.curvature_final), curvature),

@@ -12,7 +12,7 @@ def milestones(progress: float, at: Sequence[float], factor: float) -> float:
 
 
 def cosine(progress: float, floor: float = 0.0) -> float:
-    """From 1 down to ``floor`` along half a cosine."""
+    """From 1 to ``floor`` along half a cosine."""
     return floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
