@@ -104,3 +104,11 @@ def test_terms_without_a_weight_are_left_out():
 def test_an_unknown_colour_loss_is_refused():
     with pytest.raises(ConfigError, match="rgb_loss is 'l3'; known are l1, mape"):
         terms_of(rgb_loss="l3")
+
+
+def test_the_masks_weight_moves_from_its_start_to_its_end():
+    weight = terms_of(mask_weight=50.0, mask_final=4.0)["mask"].weight
+    assert weight(0.0) == 50 and weight(1.0) == pytest.approx(200) and weight(0.5) == pytest.approx(125)
+    assert all(weight(step / 10) < weight((step + 1) / 10) for step in range(10))
+    steady = terms_of(mask_weight=50.0)["mask"].weight
+    assert {steady(step / 10) for step in range(11)} == {50.0}
