@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import threading
 
 from nsr.cli.arguments import positive_int
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     follower = RunFollower(found, newest if arguments.checkpoint == LATEST else None)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     server = start_server(arguments.host, arguments.port)
     try:
         viewer = Viewer(server, follower, scene, arguments.resolution)
