@@ -130,3 +130,17 @@ def test_what_cannot_be_built_is_named(name, options, message):
 def test_a_hash_grid_of_directions_in_the_plane_is_refused():
     with pytest.raises(ConfigError, match="encodes 3 coordinates, not 2"):
         make_encoding(EncodingConfig("MultiResHash", SMALL["MultiResHash"]), input_dim=2)
+
+
+def test_every_level_that_opens_shows_in_the_features(encoding):
+    x = points(20)
+    features = []
+    for level in range(encoding.levels):
+        encoding.set_progress(level / max(encoding.levels - 1, 1))
+        features.append(encoding(x).detach().clone())
+    for coarser, finer in zip(features, features[1:], strict=False):
+        assert not torch.equal(coarser, finer)
+    encoding.set_progress(0.0)
+    alone = encoding(x).detach()
+    encoding.set_progress(1.0)
+    assert torch.equal(alone, encoding(x).detach()) == (encoding.levels == 1)
