@@ -20,8 +20,8 @@ from nsr.viewer.free_camera import FreeCamera
 
 FIELD_OF_VIEW = 0.8  # at first, radians
 THUMBNAIL = 224  # pixels of a drawn photograph's longer side
-FRUSTUM = 0.05  # size of the drawn cameras, and where one stands at first,
-START = 0.8  # both as parts of the cameras' median distance: inside their ring, with nothing in between
+FRUSTUM = 0.05  # size of the drawn cameras, as a part of their median distance
+START = 0.75  # where one stands at first, as a part of the nearest camera's distance: with none of them in between
 TRAIN_COLOUR, HELDOUT_COLOUR = (59, 130, 246), (245, 158, 11)
 PLAIN = 150  # grey of the surface without its colours
 
@@ -40,8 +40,9 @@ class Stage:
         eye, up = viewpoint(cameras, scene.train_views)
         server.scene.set_up_direction(tuple(up.tolist()))
         server.scene.world_axes.visible = False
-        self.distance = float(cameras.centres.detach().norm(dim=1).median())
-        server.initial_camera.position = START * self.distance * eye
+        distances = cameras.centres.detach().norm(dim=1)
+        self.size = FRUSTUM * float(distances.median())
+        server.initial_camera.position = START * float(distances.min()) * eye
         server.initial_camera.look_at = np.zeros(3)
         server.initial_camera.up = up
         server.initial_camera.fov = FIELD_OF_VIEW
@@ -93,8 +94,8 @@ class Stage:
             f"/cameras/view_{view:03d}",
             fov=camera.fov,
             aspect=camera.aspect,
-            scale=FRUSTUM * self.distance,
-            thickness=0.001 * self.distance,
+            scale=self.size,
+            thickness=0.02 * self.size,
             color=HELDOUT_COLOUR if view in self.scene.heldout_views else TRAIN_COLOUR,
             image=self._thumbnail(view),
             wxyz=camera.wxyz,
