@@ -1,0 +1,1 @@
+"""What depth sensors would have measured of exact depth maps: plain functions of numpy arrays."""
