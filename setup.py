@@ -1,10 +1,11 @@
 """What pyproject.toml cannot say: packages outside ``code/nsr``, and the compiled operators.
 
 The confs and the operators' sources live beside the code and travel inside the package as ``nsr/confs`` and
-``nsr/csrc``.  The operators are compiled where a compiler and torch are found, with CUDA where torch has it and nvcc is there;
-torch is looked for but never imported, so that an isolated build needs nothing but setuptools.  NSR_CUDA_ARCHITECTURES
-(such as "80 90") builds for CUDA whatever torch is, and for those architectures only.  Where something is missing the
-installation goes on without: the operators are then compiled at their first use, or run as plain PyTorch.
+``nsr/csrc``.  The operators are compiled where a compiler and torch are found, with CUDA where torch has it and nvcc is
+there; torch is looked for but never imported, so that an isolated build needs nothing but setuptools.
+NSR_CUDA_ARCHITECTURES (such as "80 90") builds for CUDA whatever torch is, and for those architectures only.  Where
+something is missing the installation goes on without: the operators are then compiled at their first use, or run as
+plain PyTorch.
 """
 
 import os

@@ -12,17 +12,15 @@ Compiled and plain take turns; times are the least over repetitions, in millisec
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from timing import describe, least_times
+from bodies import body_row, field_steps, table_head
 
 from nsr.config.reader import load_config
 from nsr.fields.encoding import make_encoding
 from nsr.fields.sdf import SDFField
-from nsr.ops import backend
 
 CONFS = Path(__file__).resolve().parents[1] / "confs" / "embedder_conf_var" / "FFB"
 LAYERS = {"dtu_fixed_cameras": [64, 64], "official_sdf": [256]}  # of the network behind the bank, by conf
@@ -62,46 +60,21 @@ def make_rows(conf: str, device: torch.device, points: int) -> dict[str, Callabl
         value, slopes = encoding._bank(x, *grid)
         (value.square().mean() + slopes.square().mean()).backward()
 
-    def first_order() -> None:
-        field.zero_grad()
-        field.value(x).abs().mean().backward()
-
-    def second_order() -> None:
-        field.zero_grad()
-        sdf, gradient, _ = field.geometry(x)
-        (sdf.abs().mean() + (gradient.norm(dim=1) - 1).square().mean()).backward()
-
-    works = {
-        "values": values,
-        "values and Jacobian": jacobian,
-        "bank alone, forward with Jacobian and backward": bank_alone,
-        "first-order step": first_order,
-        "second-order step": second_order,
+    size = f"{conf}, {points} points"
+    return {
+        f"values, {size}": values,
+        f"values and Jacobian, {size}": jacobian,
+        f"bank alone, forward with Jacobian and backward, {size}": bank_alone,
+        **field_steps(field, x, size),
     }
-    return {f"{name}, {conf}, {points} points": work for name, work in works.items()}
-
-
-def with_body(body: str, work: Callable[[], object]) -> Callable[[], object]:
-    def run() -> None:
-        os.environ["NSR_BACKEND"] = body
-        work()
-
-    return run
 
 
 def make_table(device: torch.device, points: int, seconds: float) -> str:
     """All rows as Markdown."""
-    lines = [describe(device), "", "| | compiled, ms | PyTorch, ms | ratio |", "|---|---|---|---|"]
-    os.environ.pop("NSR_BACKEND", None)
-    compiled_here = backend.runs_native("filter_bank_layer", device)
+    lines = table_head(device)
     for conf in LAYERS:
         for name, work in make_rows(conf, device, points).items():
-            bodies = ("native", "torch") if compiled_here else ("torch",)
-            times = least_times({body: with_body(body, work) for body in bodies}, device, seconds)
-            compiled, plain = times.get("native"), times["torch"]
-            told = f"{compiled:.2f} | {plain:.2f} | {plain / compiled:.1f}" if compiled else f"none | {plain:.2f} |"
-            lines.append(f"| {name} | {told} |")
-            print(lines[-1], flush=True)
+            lines.append(body_row(name, work, "filter_bank_layer", device, seconds))
     return "\n".join(lines) + "\n"
 
 

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from timing import describe, least_times
+from bodies import body_row, field_steps, table_head
+from timing import least_times
 
 from nsr.config.schema import ImplicitNetworkConfig
 from nsr.fields.hash_grid import MultiResolutionHashGrid
 from nsr.fields.sdf import SDFField
-from nsr.ops import backend
 from nsr.ops.grid_layout import GridLayout
 from nsr.ops.hash_encode import hash_encode
 
@@ -50,40 +49,14 @@ def operator_rows(device: torch.device, log2_table: int, points: int) -> dict[st
 
 
 def field_rows(device: torch.device, log2_table: int, points: int) -> dict[str, Callable[[], object]]:
-    """A field's training step without the optimiser: of first and of second order."""
+    """The training steps of a field on such a grid."""
     torch.manual_seed(0)
     grid = MultiResolutionHashGrid(
         levels=LEVELS, features=FEATURES, log2_table=log2_table, base_resolution=BASE, finest_resolution=FINEST
     )
     field = SDFField(grid, ImplicitNetworkConfig(dims=[64, 64], skip_in=[]), feature_size=13).to(device)
     x = torch.rand(points, 3, device=device) * 2 - 1
-
-    def first_order() -> None:
-        field.zero_grad()
-        field.value(x).abs().mean().backward()
-
-    def second_order() -> None:
-        field.zero_grad()
-        sdf, gradient, _ = field.geometry(x)
-        (sdf.abs().mean() + (gradient.norm(dim=1) - 1).square().mean()).backward()
-
-    size = f"T=2^{log2_table}, {points} points"
-    return {f"first-order step, {size}": first_order, f"second-order step, {size}": second_order}
-
-
-def measure(work: Callable[[], object], device: torch.device, seconds: float) -> dict[str, float]:
-    """Milliseconds by body; a body that is not here is left out."""
-
-    def of_body(body: str) -> Callable[[], object]:
-        def run() -> None:
-            os.environ["NSR_BACKEND"] = body
-            work()
-
-        return run
-
-    os.environ.pop("NSR_BACKEND", None)
-    bodies = ["native", "torch"] if backend.runs_native("hash_encode", device) else ["torch"]
-    return least_times({body: of_body(body) for body in bodies}, device, seconds)
+    return field_steps(field, x, f"T=2^{log2_table}, {points} points")
 
 
 def tcnn_row(device: torch.device, log2_table: int, points: int) -> Callable[[], object] | None:
@@ -108,15 +81,11 @@ def tcnn_row(device: torch.device, log2_table: int, points: int) -> Callable[[],
 def make_table(device: torch.device, points: int, seconds: float) -> str:
     """All rows as Markdown."""
     composite = 8192 if device.type == "cpu" else 2**18
-    lines = [describe(device), "", "| | compiled, ms | PyTorch, ms | ratio |", "|---|---|---|---|"]
+    lines = table_head(device)
     for log2_table in (15, 19):
         works = operator_rows(device, log2_table, points) | field_rows(device, log2_table, composite)
         for name, work in works.items():
-            times = measure(work, device, seconds)
-            compiled, plain = times.get("native"), times["torch"]
-            told = f"{compiled:.2f} | {plain:.2f} | {plain / compiled:.1f}" if compiled else f"none | {plain:.2f} |"
-            lines.append(f"| {name} | {told} |")
-            print(lines[-1], flush=True)
+            lines.append(body_row(name, work, "hash_encode", device, seconds))
         row = tcnn_row(device, log2_table, points)
         told = "not measured (tinycudann is not here)"
         if row:

@@ -73,7 +73,8 @@ def main() -> int:
                 minutes = arguments.minutes or MINUTES[name]
                 output = Path(temporary) / f"{name}_{seed}"
                 rows.append(row(f"{name} seed {seed}", reconstruct(folder, minutes, seed, output, arguments.set)))
-    print(f"nsr {nsr.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
+    machine = platform.processor() or platform.machine()
+    print(f"nsr {nsr.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, {machine}")
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for cells in rows:
         print("| " + " | ".join(cells) + " |")

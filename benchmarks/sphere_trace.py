@@ -3,7 +3,8 @@
 A conf is trained for half of a short run on a scene; then one batch of training rays (with the bounds, and the closest
 samples of rays that miss), one of whole-view rays, and values at random points are measured.  Three columns: the
 compiled operators (bounds are part of the search there); the PyTorch tracer on the compiled encoding; everything in
-PyTorch.  Times are the least over repetitions that take turns, in milliseconds.  Prints a table in Markdown; with --output writes it too.
+PyTorch.  Times are the least over repetitions that take turns, in milliseconds.  Prints a table in Markdown; with
+--output writes it too.
 
     python benchmarks/sphere_trace.py SCENE_FOLDER [--conf default] [--steps 600] [--device cuda]
 """

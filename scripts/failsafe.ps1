@@ -5,7 +5,9 @@ $ExitInterrupted = 130  # Ctrl-C
 
 # Runs Command with Arguments; before every try but the first it waits (FAILSAFE_WAIT seconds, doubled each time) and
 # RetryArguments are added.  Returns the last exit code.
-function Invoke-Failsafe([int] $MaxTries, [string[]] $Command, [string[]] $Arguments, [string[]] $RetryArguments = @()) {
+function Invoke-Failsafe(
+    [int] $MaxTries, [string[]] $Command, [string[]] $Arguments, [string[]] $RetryArguments = @()
+) {
     $wait = if ($env:FAILSAFE_WAIT) { [double] $env:FAILSAFE_WAIT } else { 5 }
     $program, $leading = $Command
     for ($try = 1; ; $try++) {

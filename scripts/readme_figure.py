@@ -16,4 +16,5 @@ from nsr.training.run_folder import find_run
 if __name__ == "__main__":
     if len(sys.argv) < 5:
         sys.exit(__doc__)
-    result_figure(sys.argv[3], load_run(find_run(Path(sys.argv[1]))), load_scene(sys.argv[2]), list(map(int, sys.argv[4:])))
+    views = [int(view) for view in sys.argv[4:]]
+    result_figure(sys.argv[3], load_run(find_run(Path(sys.argv[1]))), load_scene(sys.argv[2]), views)

@@ -54,7 +54,9 @@ def test_imports_run_one_way(path):
 
 
 def test_the_import_reader_sees_every_form():
-    source = "import nsr.ops.a\nfrom nsr.fields import b\nfrom nsr import cli\ndef f():\n    from nsr.config.c import d\n"
+    source = (
+        "import nsr.ops.a\nfrom nsr.fields import b\nfrom nsr import cli\ndef f():\n    from nsr.config.c import d\n"
+    )
     assert imported_rooms(source) == {"ops", "fields", "cli", "config"}
 
 
@@ -66,6 +68,16 @@ def test_no_file_is_longer_than_600_lines(folder):
             lines = len(path.read_text().splitlines())
             if lines > 600:
                 long[str(path.relative_to(ROOT))] = lines
+    assert not long
+
+
+@pytest.mark.parametrize("folder", ["code", "confs", "csrc", "tests", "benchmarks", "scripts"])
+def test_no_line_is_longer_than_120_columns(folder):
+    long = []
+    for path in (ROOT / folder).rglob("*"):
+        if path.suffix in {".py", ".sh", ".ps1", ".conf", ".h", ".cpp", ".cu"}:
+            lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+            long += [f"{path.relative_to(ROOT)}:{number}" for number, line in lines if len(line) > 120]
     assert not long
 
 

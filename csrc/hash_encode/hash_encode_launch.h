@@ -51,7 +51,8 @@ struct HashEncodeCpu {
 
 // The bodies for CUDA; each returns a cudaError_t.  Table gradients are sums in the positions' type, added to what is
 // there.  A quantum above 0 asks for sums that do not depend on the order of threads: contributions are rounded to
-// multiples of it and summed as 64-bit integers in scratch [rows, features], which must start as zeros.  Marks as above.
+// multiples of it and summed as 64-bit integers in scratch [rows, features], which must start as zeros.  Marks as
+// above.
 int launch_hash_encode_forward(const HashEncodeInputs&, void* features, void* jacobian_or_null, void* stream);
 int launch_hash_encode_table_gradient(const HashEncodeInputs&, const HashEncodeGradients&, void* gradient,
                                       double quantum, void* scratch, int64_t rows, uint8_t* marks_or_null,

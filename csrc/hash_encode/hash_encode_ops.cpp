@@ -68,7 +68,7 @@ void check_sum(const Tensor& positions, const Tensor& table, const Tensor& sum, 
   STD_TORCH_CHECK(sum.dim() == 2 && sum.size(0) == table.size(0) && sum.size(1) == table.size(1) &&
                       sum.is_contiguous() && sum.scalar_type() == positions.scalar_type() &&
                       sum.is_cuda() == positions.is_cuda(),
-                  "hash_encode: the sum must be contiguous, of the table's shape, and of the positions' type and device");
+                  "hash_encode: the sum must be contiguous, of the table's shape, of the positions' type and device");
   STD_TORCH_CHECK(touched.numel() == (table.size(0) + kBlockRows - 1) / kBlockRows && touched.is_contiguous() &&
                       touched.scalar_type() == ScalarType::Byte && touched.is_cuda() == positions.is_cuda(),
                   "hash_encode: a mark for every ", kBlockRows, " rows is wanted");

@@ -36,8 +36,8 @@ TableAdamStep make_step(const Tensor& table, const Tensor& gradient, const Tenso
     marks = static_cast<uint8_t*>(touched->mutable_data_ptr());
   }
   return {table.mutable_data_ptr(), first.mutable_data_ptr(), second.mutable_data_ptr(), gradient.const_data_ptr(),
-          table.numel(), marks, block, type == ScalarType::Double, rate / (1 - std::pow(beta1, double(steps))), beta1, beta2,
-          1 / std::sqrt(1 - std::pow(beta2, double(steps))), epsilon};
+          table.numel(), marks, block, type == ScalarType::Double, rate / (1 - std::pow(beta1, double(steps))),
+          beta1, beta2, 1 / std::sqrt(1 - std::pow(beta2, double(steps))), epsilon};
 }
 
 void table_adam_cpu_step(const Tensor& table, const Tensor& gradient, const Tensor& first, const Tensor& second,

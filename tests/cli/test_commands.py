@@ -81,9 +81,11 @@ def test_wrong_arguments_are_argparse_errors(nsr, arguments):
     assert "usage: nsr" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["eval"], ["mesh"], ["dtu"], ["chamfer"], ["swap"], ["scene"], ["scene", "make"], ["scene", "check"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", ["", "train", "eval", "mesh", "dtu", "chamfer", "swap", "scene", "scene make", "scene check", "doctor"]
+)
 def test_help_of_every_command(nsr, command):
-    code, out, _ = nsr(*command, "--help")
+    code, out, _ = nsr(*command.split(), "--help")
     assert code == 0
     assert out.startswith(f"usage: {' '.join(['nsr', *command])}")
 
@@ -198,7 +200,10 @@ def test_doctor_names_torch_and_the_devices(nsr):
 
 
 def test_doctor_works_where_nothing_is_installed_and_says_what_is_missing():
-    command = f"import sys; sys.path.insert(0, {str(ROOT / 'code')!r}); from nsr.cli.main import main; sys.exit(main(['doctor']))"
+    command = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'code')!r}); from nsr.cli.main import main; "
+        "sys.exit(main(['doctor']))"
+    )
     result = process("-S", "-c", command, cwd=ROOT)  # -S: without site-packages
     assert result.returncode == 1
     assert "MISSING: pip install torch" in result.stdout and "MISSING: pip install numpy" in result.stdout

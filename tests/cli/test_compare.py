@@ -70,8 +70,8 @@ def test_the_table_and_the_page(runs, tmp_path, capsys):
     assert compare(*(run.parent for run in runs), "--output", page) == 0
     printed = capsys.readouterr().out
     rows = table_rows(printed)
-    assert rows["first_mug"] == ["sphere", "PositionalEncoding", "100", "1.5", "700", "20.00", "0.900", "0.9500", "0.500",
-                                 "1", "7.5"]  # fmt: skip
+    assert rows["first_mug"] == ["sphere", "PositionalEncoding", "100", "1.5", "700", "20.00", "0.900", "0.9500",
+                                 "0.500", "1", "7.5"]  # fmt: skip
     assert rows["second_mug"][5:] == ["23.46", "0.900", "0.9500", "0.250", "0.5", "7.5"]
     assert str(page) in printed and "differ" not in printed
     text = page.read_text()
@@ -129,7 +129,8 @@ def test_scenes_whose_spheres_differ_are_told(runs, tmp_path, sphere_scene_folde
 def test_two_runs_of_one_experiment_are_told_apart(runs, tmp_path, sphere_scene_folder, capsys):
     twin = make_run(runs[0].parent / "2026_01_05_00_00_00", sphere_scene_folder)
     assert compare(runs[0], twin, "--output", tmp_path / "page.html") == 0
-    assert {"first_mug/2026_01_01_00_00_00", "first_mug/2026_01_05_00_00_00"} <= table_rows(capsys.readouterr().out).keys()
+    rows = table_rows(capsys.readouterr().out)
+    assert {"first_mug/2026_01_01_00_00_00", "first_mug/2026_01_05_00_00_00"} <= rows.keys()
 
 
 def test_errors_are_one_line(runs, tmp_path, capsys):

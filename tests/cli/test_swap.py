@@ -40,8 +40,8 @@ def test_frames_and_a_film(runs, tmp_path, capsys):
 
 
 def test_a_position_encoding_is_refused_and_adapted_on_request(runs, tmp_path, capsys):
-    arguments = ["swap", str(runs / "exps" / "plain_65"), str(runs / "exps" / "grid_65"), "--frames", "4", "--size", "16",
-                 "--gpu", "ignore", "--no_film", "--output", str(tmp_path / "out")]  # fmt: skip
+    arguments = ["swap", str(runs / "exps" / "plain_65"), str(runs / "exps" / "grid_65"), "--frames", "4",
+                 "--size", "16", "--gpu", "ignore", "--no_film", "--output", str(tmp_path / "out")]  # fmt: skip
     assert cli.main(arguments) == 2
     assert "encoding of its own" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,7 +30,12 @@ def run_folder(_sphere_scene_master, tmp_path_factory):
     return next(path for path in (folder / "exps").glob("*/*") if path.is_dir())
 
 
-def test_it_serves_until_ctrl_c_and_leaves_the_run_alone(run_folder):
+@pytest.mark.parametrize("begun", [False, True], ids=["trained", "before its first checkpoint"])
+def test_it_serves_until_ctrl_c_and_leaves_the_run_alone(run_folder, tmp_path, begun):
+    if begun:
+        run_folder = Path(shutil.copytree(run_folder, tmp_path / "exps" / run_folder.parent.name / run_folder.name))
+        for path in (run_folder / "checkpoints").iterdir():
+            path.unlink()
     before = {path: path.stat().st_mtime_ns for path in run_folder.rglob("*")}
     process = subprocess.Popen(
         [sys.executable, "-m", "nsr.cli.main", "view", str(run_folder.parent), "--port", "0", "--gpu", "ignore",
@@ -37,9 +43,12 @@ def test_it_serves_until_ctrl_c_and_leaves_the_run_alone(run_folder):
         env={**os.environ, "PYTHONPATH": str(ROOT / "code")}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
+        lines = []
         for line in process.stdout:
+            lines.append(line)
             if "open http" in line:
                 break
+        assert any("no checkpoint yet" in line for line in lines) == begun
         address = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
         page = urllib.request.urlopen(address, timeout=60).read()
         assert b"<html" in page and len(page) > 10_000

@@ -108,10 +108,22 @@ def test_view_encodings_by_their_old_names(read, embed, expected):
     [
         (IDR.replace("d_out = 1,", "d_out = 2,"), "model.implicit_network.d_out = 2"),
         (IDR.replace("d_out = 3,", "d_out = 4,"), "model.rendering_network.d_out = 4"),
-        (DESCENDANT.format(embed="Tree", levels=6, view="", bound=1.0), "embed_type = Tree: unknown encoding; did you mean "),
-        (DESCENDANT.format(embed="HashGird", levels=6, view="", bound=1.0), "did you mean HashGrid? Known are: NerfPos, "),
-        (DESCENDANT.format(embed="FFB, colour = 3", levels=6, view="", bound=1.0), "embedding_network.colour: unknown key"),
-        (DESCENDANT.format(embed="FFB, bounds = 3", levels=6, view="", bound=1.0), "bounds: unknown key; did you mean bound? "),
+        (
+            DESCENDANT.format(embed="Tree", levels=6, view="", bound=1.0),
+            "embed_type = Tree: unknown encoding; did you mean ",
+        ),
+        (
+            DESCENDANT.format(embed="HashGird", levels=6, view="", bound=1.0),
+            "did you mean HashGrid? Known are: NerfPos, ",
+        ),
+        (
+            DESCENDANT.format(embed="FFB, colour = 3", levels=6, view="", bound=1.0),
+            "embedding_network.colour: unknown key",
+        ),
+        (
+            DESCENDANT.format(embed="FFB, bounds = 3", levels=6, view="", bound=1.0),
+            "bounds: unknown key; did you mean bound? ",
+        ),
         (IDR.replace("num_pixels", "num_pixel"), "did you mean train.num_pixels?"),
         (IDR.replace("multires = 6", "multires = 6, depth = 3"), "unknown key model.implicit_network.depth"),
     ],

@@ -88,7 +88,11 @@ def test_a_missing_include_is_an_error(conf):
         ("train.learning_rat = 1", "train.learning_rat", "did you mean train.learning_rate?"),
         ("train.mask_weight = 1", "train.mask_weight", "did you mean loss.mask_weight?"),
         ("model.implicit_netwrok { bias = 1 }", "model.implicit_netwrok", "did you mean model.implicit_network?"),
-        ("model.implicit_network.skip = [1]", "model.implicit_network.skip", "did you mean model.implicit_network.skip_in?"),
+        (
+            "model.implicit_network.skip = [1]",
+            "model.implicit_network.skip",
+            "did you mean model.implicit_network.skip_in?",
+        ),
         ("tain.steps = 1", "tain", "did you mean train?"),
         ("plot.zzz = 1", "plot.zzz", "valid here: resolution, max_depth"),
     ],

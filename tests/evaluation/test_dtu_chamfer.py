@@ -62,7 +62,7 @@ def by_hand(vertices, faces, reference, spacing, margin, max_distance, seed):
 
 @pytest.fixture(scope="module")
 def made():
-    """A bumpy ball with an outlier far away, a noisy reference, a mask that leaves out a corner, and a slanted ground."""
+    """A bumpy ball with an outlier far off, a noisy reference, a mask that leaves out a corner, a slanted ground."""
     generator = np.random.default_rng(3)
     ball = trimesh.creation.icosphere(4, 12.0)
     ball.vertices += 0.4 * np.sin(ball.vertices[:, [1, 2, 0]])
@@ -141,7 +141,8 @@ def write_dataset(folder, scan, reference, kind="stl", suffix="_total"):
     (folder / "ObsMask").mkdir(exist_ok=True)
     (folder / "Points" / kind).mkdir(parents=True, exist_ok=True)
     savemat(folder / "ObsMask" / f"ObsMask{scan}_10.mat", {
-        "ObsMask": reference.mask.astype(np.uint8), "BB": reference.bounds.astype(np.int16), "Res": np.array([[1]], np.uint8),
+        "ObsMask": reference.mask.astype(np.uint8), "BB": reference.bounds.astype(np.int16),
+        "Res": np.array([[1]], np.uint8),
     })  # fmt: skip
     savemat(folder / "ObsMask" / f"Plane{scan}.mat", {"P": reference.plane[:, None]})
     trimesh.PointCloud(reference.points).export(folder / "Points" / kind / f"{kind}{scan:03d}{suffix}.ply")

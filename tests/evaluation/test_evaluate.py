@@ -16,8 +16,8 @@ def test_everything_is_written_and_named(evaluated, sphere_scene):
     metrics, folder, printed = evaluated
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert set(metrics) == {
-        "train", "heldout", "geometry", "cameras", "topology", "train_seconds", "eval_seconds", "peak_memory_mb", "step",
-        "files",
+        "train", "heldout", "geometry", "cameras", "topology", "train_seconds", "eval_seconds", "peak_memory_mb",
+        "step", "files",
     }  # fmt: skip
     for split, views in (("train", 7), ("heldout", 1)):
         assert {"psnr", "ssim", "iou", "hull_iou"} <= set(metrics[split])

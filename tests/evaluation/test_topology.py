@@ -38,7 +38,9 @@ def test_counts(mesh, expected):
 
 def test_seams_are_no_holes():
     """Every face with vertices of its own, as in a file of triangles."""
-    soup = trimesh.Trimesh(TORUS.triangles.reshape(-1, 3), np.arange(3 * len(TORUS.faces)).reshape(-1, 3), process=False)
+    soup = trimesh.Trimesh(
+        TORUS.triangles.reshape(-1, 3), np.arange(3 * len(TORUS.faces)).reshape(-1, 3), process=False
+    )
     assert measure_topology(soup) == Topology(1, 0, 0, 1)
 
 

@@ -116,7 +116,11 @@ def test_the_hash_grid_covers_its_bound():
         ("MultiResHsh", {}, "unknown encoding 'MultiResHsh'; did you mean 'MultiResHash'.*Known are: .*PosEnc"),
         ("PosEnc", {"octaves": 3}, "encoding PosEnc: unknown option octaves; it has: frequencies"),
         ("MultiResHash", {"level": 3}, "encoding MultiResHash: unknown option level; did you mean levels[?]"),
-        ("FFB_StyleMod", {"basesigma": 3}, "unknown option basesigma; did you mean base_sigma[?] .*: attention, levels, "),
+        (
+            "FFB_StyleMod",
+            {"basesigma": 3},
+            "unknown option basesigma; did you mean base_sigma[?] .*: attention, levels, ",
+        ),
         ("PosEnc", {"frequencies": -1}, "encoding PosEnc: frequencies must be at least 0, got -1"),
         ("MultiResHash", {"bound": 0.0}, "encoding MultiResHash: bound must be positive"),
         ("MultiResHash", {"levels": 0}, "encoding MultiResHash: levels must be at least 1"),

@@ -33,7 +33,12 @@ def sanitized(tmp_path_factory, native):
         program = tmp_path_factory.mktemp("programs") / Path(name).stem
         tools = native_build.find_toolchain(cuda=False)
         flags = ["-std=c++20", "-O1", "-g1", "-ffp-contract=off", "-Wno-psabi", "-Wno-ignored-attributes"]
-        sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan", "-static-libubsan"]
+        sanitizers = [
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-static-libasan",
+            "-static-libubsan",
+        ]
         command = [tools.compiler, *flags, *sanitizers, str(Path(__file__).with_name(name)), "-o", str(program)]
         done = subprocess.run(command, capture_output=True, text=True)
         if "cannot find" in done.stderr:

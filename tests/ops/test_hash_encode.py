@@ -8,7 +8,8 @@ import torch
 
 from nsr.ops.hash_encode import GridLayout, hash_encode, hash_encode_reference
 
-MIXED = dict(levels=4, log2_table=8, base_resolution=4, finest_resolution=24)  # the first level is dense, the others are hashed
+# the first level is dense, the others are hashed
+MIXED = dict(levels=4, log2_table=8, base_resolution=4, finest_resolution=24)
 
 
 def layout_of(features):
@@ -107,7 +108,10 @@ def test_gradients_and_their_gradients_in_double(features, jacobian):
 def test_the_backward_by_hand_is_autograds(features, used):
     positions, table, layout = random_case(300, features, dtype=torch.float32)
     generator = torch.Generator().manual_seed(2)
-    weights = [torch.randn(300, 4 * features, generator=generator), torch.randn(300, 4 * features, 3, generator=generator)]
+    weights = [
+        torch.randn(300, 4 * features, generator=generator),
+        torch.randn(300, 4 * features, 3, generator=generator),
+    ]
     grads = []
     for function in (hash_encode, hash_encode_reference):
         x, t = positions.clone().requires_grad_(), table.clone().requires_grad_()

@@ -55,7 +55,9 @@ def test_without_a_compiler_pytorch_runs_and_says_why(tmp_path, no_prebuilt):
 
 def test_a_build_that_fails_is_told_once_and_not_repeated(tmp_path, no_prebuilt):
     log = tmp_path / "calls"
-    script = f'[ "$1" = --version ] && echo "g++ 1.0" && exit; echo call >> {log}; echo "x.h:1: error: broken" >&2; exit 1'
+    script = (
+        f'[ "$1" = --version ] && echo "g++ 1.0" && exit; echo call >> {log}; echo "x.h:1: error: broken" >&2; exit 1'
+    )
     compiler = fake_compiler(tmp_path / "bin", script)
     first = python(RESOLVE, tmp_path / "cache", CXX=compiler)
     calls = log.read_text()

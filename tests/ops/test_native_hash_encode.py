@@ -164,7 +164,9 @@ def test_tensors_need_not_be_contiguous():
     strided = torch.stack([positions, positions], dim=2)[:, :, 0], table.t().contiguous().t()
     assert not strided[0].is_contiguous() and not strided[1].is_contiguous()
     got = run(HashEncodeNative.apply, *strided, layout)
-    assert all(torch.equal(a, b) for a, b in zip(got, run(HashEncodeNative.apply, positions, table, layout), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(got, run(HashEncodeNative.apply, positions, table, layout), strict=True)
+    )
 
 
 def test_the_public_function_runs_the_compiled_body(monkeypatch):

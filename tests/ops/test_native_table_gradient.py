@@ -5,7 +5,7 @@ import torch
 
 from nsr.ops.grid_layout import GridLayout
 from nsr.ops.hash_encode import hash_encode
-from nsr.ops.table_adam import TableAdam, table_adam_marked_step, table_adam_step
+from nsr.ops.table_adam import TableAdam, table_adam_step
 from nsr.ops.table_gradient import BLOCK, TableGradient, collecting
 
 pytestmark = pytest.mark.usefixtures("native")
@@ -99,7 +99,7 @@ def test_the_marked_step_is_the_plain_one_and_clears_what_it_used(native, monkey
     for body in ("native", "torch"):
         monkeypatch.setenv("NSR_BACKEND", body)
         mine, summed, touched = [tensor.clone() for tensor in start], gradient.clone(), marks.clone()
-        table_adam_marked_step(mine[0], summed, touched, *mine[1:], 4, 1e-2, (0.9, 0.99), 1e-15)
+        table_adam_step(mine[0], summed, *mine[1:], 4, 1e-2, (0.9, 0.99), 1e-15, touched)
         for got, want in zip(mine, wanted, strict=True):
             torch.testing.assert_close(got, want, rtol=2e-6, atol=1e-7)
         assert not summed.any() and not touched.any()
@@ -110,7 +110,7 @@ def test_marks_that_do_not_fit_are_refused(native):
     settings = (1, 1e-2, 0.9, 0.99, 1e-15)
     moments = (table.clone(), table.clone())
     with pytest.raises(ValueError, match="one for every 8 of 20 entries"):
-        table_adam_marked_step(table, table.clone(), torch.zeros(2, dtype=torch.uint8), *moments, 1, 1e-2, (0.9, 0.99), 0)
+        table_adam_step(table, table.clone(), *moments, 1, 1e-2, (0.9, 0.99), 0, torch.zeros(2, dtype=torch.uint8))
     for marks in (torch.zeros(2, dtype=torch.uint8), torch.zeros(3)):
         with pytest.raises(RuntimeError, match="a mark for every 8 rows"):
             native.table_adam_marked(table, table.clone(), marks, *moments, *settings)

@@ -41,7 +41,9 @@ def test_points_lie_on_their_rays_at_their_radii(rays):
 def test_the_nearest_opaque_part_is_seen_and_the_last_is_opaque():
     origins = torch.zeros(2, 3, dtype=torch.float64)
     directions = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]], dtype=torch.float64)
-    light = composite_background(Shells(), origins, directions, torch.ones(2).double(), torch.ones(2).double(), jitter=False)
+    light = composite_background(
+        Shells(), origins, directions, torch.ones(2).double(), torch.ones(2).double(), jitter=False
+    )
     # Samples in the middle of eighths of the inverse radius: the first is at 15/16, the last at 1/16.
     torch.testing.assert_close(light[:, 0], torch.tensor([1 + 15 / 16, 1 + 1 / 16], dtype=torch.float64))
 

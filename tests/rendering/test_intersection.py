@@ -153,4 +153,5 @@ def test_rays_that_graze_have_bounded_gradients():
 
 def test_no_rays():
     empty = torch.zeros(0, 3)
-    assert differentiable_intersection(empty, empty, torch.zeros(0), displacement(empty, torch.zeros(0), empty)).shape == (0, 3)
+    nowhere = displacement(empty, torch.zeros(0), empty)
+    assert differentiable_intersection(empty, empty, torch.zeros(0), nowhere).shape == (0, 3)

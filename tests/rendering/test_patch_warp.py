@@ -19,12 +19,15 @@ def setting(rays):
     rand = lambda *shape: torch.rand(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     cameras = []
     for _ in range(2):
-        turn = rotation_from_quaternion(torch.tensor([1.0, 0, 0, 0], dtype=torch.float64) + 0.2 * (rand(COUNT, 4) - 0.5))
+        turn = rotation_from_quaternion(
+            torch.tensor([1.0, 0, 0, 0], dtype=torch.float64) + 0.2 * (rand(COUNT, 4) - 0.5)
+        )
         poses = torch.eye(4, dtype=torch.float64).repeat(COUNT, 1, 1)
         poses[:, :3, :3] = turn
         poses[:, :3, 3] = torch.tensor([0, 0, -3.0], dtype=torch.float64) + 0.8 * (rand(COUNT, 3) - 0.5)
         intrinsics = torch.zeros(COUNT, 3, 3, dtype=torch.float64)
-        intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 2, 2] = 400 + 50 * rand(COUNT), 390 + 50 * rand(COUNT), 1
+        intrinsics[:, 0, 0], intrinsics[:, 1, 1] = 400 + 50 * rand(COUNT), 390 + 50 * rand(COUNT)
+        intrinsics[:, 2, 2] = 1
         intrinsics[:, 0, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2] = 2 * rand(COUNT), 160, 120
         cameras.append(Cameras(intrinsics, poses))
     pixels = 60 + 100 * rand(COUNT, 2)

@@ -9,7 +9,9 @@ from nsr.rendering.bounds import HullBounds, intersect_sphere
 from nsr.rendering.ray_tracing import RayTracer
 
 SETTINGS = [
-    dict(two_sided=two_sided, line_step_iters=line_step_iters) for two_sided in (True, False) for line_step_iters in (3, 0)
+    dict(two_sided=two_sided, line_step_iters=line_step_iters)
+    for two_sided in (True, False)
+    for line_step_iters in (3, 0)
 ]
 
 

@@ -72,7 +72,9 @@ def test_intersections_are_those_of_a_training_rendering(renderer, rays):
     torch.testing.assert_close(points, rendering.points[found], atol=1e-5, rtol=0)
     torch.testing.assert_close(normals, rendering.gradients[found], atol=1e-4, rtol=1e-4)
     bias = renderer.sdf.lin2.bias
-    slopes = [torch.autograd.grad((at * directions[found]).sum(), bias)[0][0] for at in (points, rendering.surface_points)]
+    slopes = [
+        torch.autograd.grad((at * directions[found]).sum(), bias)[0][0] for at in (points, rendering.surface_points)
+    ]
     torch.testing.assert_close(*slopes, rtol=1e-3, atol=0)
     # All values up by h: the surface comes nearer by h over the cosine's magnitude.
     expected = -1 / (normals * directions[found]).sum(1)
@@ -184,7 +186,9 @@ def test_a_rendered_view_is_the_field(renderer, sphere_truth):
     normal = view.normal.view(-1, 3)
     assert (normal[hit].norm(dim=1) - 1).abs().max() < 1e-5
     assert ((normal * outward).sum(1)[hit] > 0.9).float().mean() > 0.95
-    assert (view.rgb[~view.hit] == 1).all() and (view.depth[~view.hit] == 0).all() and (view.normal[~view.hit] == 0).all()
+    assert (
+        (view.rgb[~view.hit] == 1).all() and (view.depth[~view.hit] == 0).all() and (view.normal[~view.hit] == 0).all()
+    )
     assert ((view.rgb >= 0) & (view.rgb <= 1)).all() and not view.rgb.requires_grad
 
 

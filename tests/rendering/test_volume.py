@@ -144,7 +144,9 @@ def test_gradients_agree_with_finite_differences(rays, monkeypatch):
                     parameter.view(-1)[index] += sign * step
                     ends.append(float(loss(shift)))
                     parameter.view(-1)[index] -= sign * step
-            assert float(gradient.view(-1)[index]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=2e-4, abs=1e-5)
+            assert float(gradient.view(-1)[index]) == pytest.approx(
+                (ends[0] - ends[1]) / (2 * step), rel=2e-4, abs=1e-5
+            )
 
 
 def test_colour_pulls_the_surface_to_where_it_belongs():
@@ -156,12 +158,3 @@ def test_colour_pulls_the_surface_to_where_it_belongs():
     seen = render(renderer, origins, directions, torch.ones(3, dtype=torch.bool))
     (seen.rgb - Constant.colour).abs().sum().backward()
     assert renderer.surface.sdf.radius.grad < 0  # downhill is a larger radius
-
-
-def test_the_contract_of_the_surface_renderer_is_handed_on():
-    renderer = volume()
-    points = torch.tensor([[0.0, 0.0, 0.5], [0.7, 0.0, 0.0]], dtype=torch.float64)
-    torch.testing.assert_close(renderer.value(points), renderer.surface.value(points))
-    assert torch.equal(renderer.shade(points, points), renderer.surface.shade(points, points))
-    renderer.set_progress(0.25)
-    assert renderer.surface.sdf.progress == 0.25

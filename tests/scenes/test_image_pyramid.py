@@ -87,6 +87,8 @@ def test_slopes_are_those_of_finite_differences(pictures):
 
 
 def test_pictures_smaller_than_their_coarsest_level_have_nothing_on_it():
-    pyramid = ImagePyramid([torch.full((3, 2, 3), 9, dtype=torch.uint8)], [torch.ones(3, 2, dtype=torch.bool)], levels=4)
+    pyramid = ImagePyramid(
+        [torch.full((3, 2, 3), 9, dtype=torch.uint8)], [torch.ones(3, 2, dtype=torch.bool)], levels=4
+    )
     _, inside = pyramid.sample(torch.tensor([0]), torch.tensor([3]), torch.tensor([[[1.0, 1.0]]]))
     assert not inside.any()

@@ -70,7 +70,7 @@ def disc(size, radius):
 
 @pytest.mark.parametrize("largest", [800, 200, 60])
 def test_distances_in_space_are_those_to_the_cone(largest):
-    """A disc of radius r pixels is a cone whose tangent is r / f; a point's distance to it is along the cone's normal."""
+    """A disc of radius r pixels is a cone of tangent r / f; a point's distance to it is along the cone's normal."""
     silhouettes = Silhouettes([disc((400, 400), 60)], wide_camera(), largest)
     angle = torch.linspace(0, 6, 40)
     offset, depth = torch.linspace(0.1, 0.9, 40), torch.linspace(2.2, 3.6, 40)

@@ -87,7 +87,9 @@ def test_every_powershell_launcher_takes_the_same_flags_as_its_bash_twin():
     for script in ("run_training_failsafe", "run_evaluation_failsafe"):
         bash = (SCRIPTS / f"{script}.sh").read_text()
         powershell = (SCRIPTS / f"{script}.ps1").read_text()
-        flags = {line.split(")")[0].strip(" -") for line in bash.splitlines() if line.startswith("    --") and ")" in line}
+        flags = {
+            line.split(")")[0].strip(" -") for line in bash.splitlines() if line.startswith("    --") and ")" in line
+        }
         named = {flag for flag in flags if flag and not flag.startswith(("help", ")"))}
         assert {"exp", "trainable_cameras", "scan_id", "max_tries"} <= named
         assert all(f"${flag} " in powershell or f"${flag}," in powershell for flag in named)

@@ -31,7 +31,9 @@ def _hull_config() -> Config:
         dataset=DatasetConfig(),
         model=ModelConfig(
             feature_vector_size=4,
-            implicit_network=ImplicitNetworkConfig(dims=[32, 32], skip_in=[], encoding=EncodingConfig("MultiResHash", HASH)),
+            implicit_network=ImplicitNetworkConfig(
+                dims=[32, 32], skip_in=[], encoding=EncodingConfig("MultiResHash", HASH)
+            ),
             rendering_network=RenderingNetworkConfig(
                 dims=[32], view_encoding=VIEWS, position_encoding=EncodingConfig("MultiResHash", HASH)
             ),

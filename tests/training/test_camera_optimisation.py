@@ -29,7 +29,9 @@ def test_they_start_where_the_given_cameras_are(sphere_truth):
 def test_half_turns_survive(sphere_truth):
     """Rotations of trace -1, where formulas for quaternions divide by zero."""
     given = sphere_truth.cameras.select([0, 1, 2]).to(torch.float32)
-    given.poses[:, :3, :3] = torch.stack([torch.diag(torch.tensor(d)) for d in ([1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1])])
+    given.poses[:, :3, :3] = torch.stack(
+        [torch.diag(torch.tensor(d)) for d in ([1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1])]
+    )
     torch.testing.assert_close(TrainableCameras(given).current().poses, given.poses, atol=1e-6, rtol=0)
 
 

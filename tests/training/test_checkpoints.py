@@ -49,7 +49,9 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(CheckpointError, match="2.pt: the checkpoint could not be written: (the disk is full|unexpected)") as told:
+    with pytest.raises(
+        CheckpointError, match="2.pt: the checkpoint could not be written: (the disk is full|unexpected)"
+    ) as told:
         save_checkpoint(tmp_path, 2, state(2))
     assert "\n" not in str(told.value)
     assert names(tmp_path) == ["1.pt", "latest.pt"]

@@ -42,7 +42,9 @@ def test_peak_memory_grows_with_what_is_held():
     )
     # Linux counts what a process was forked from as its own peak; a shell in between is small.
     shell = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, code]
-    before, after = map(float, subprocess.run(shell, cwd=CODE, capture_output=True, text=True, check=True).stdout.split())
+    before, after = map(
+        float, subprocess.run(shell, cwd=CODE, capture_output=True, text=True, check=True).stdout.split()
+    )
     assert after - before == pytest.approx(200e6 / 2**20, abs=30)
 
 

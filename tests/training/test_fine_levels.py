@@ -140,7 +140,9 @@ def test_the_open_cell_shrinks_from_the_coarsest_levels_to_the_finests():
     for progress in (0.0, 0.25, 0.3, 1.0):
         grid.set_progress(progress)
         cells.append(grid.open_cell())
-    assert cells[0] == pytest.approx(3 / 15) and cells[1] == pytest.approx(3 / 31) and cells[3] == pytest.approx(3 / 255)
+    assert (
+        cells[0] == pytest.approx(3 / 15) and cells[1] == pytest.approx(3 / 31) and cells[3] == pytest.approx(3 / 255)
+    )
     assert cells[1] > cells[2] > 3 / 63
     assert MultiResolutionHashGrid(levels=1, base_resolution=1, finest_resolution=1).open_cell() == 2.0
 
@@ -149,7 +151,9 @@ def test_without_weights_nothing_of_them_is_there():
     assert set(term.name for term in make_loss_terms(Config())) == {"rgb", "eikonal", "mask"}
 
 
-@pytest.mark.parametrize("key", ["total_variation_weight", "level_decay_weight", "curvature_weight", "numerical_eikonal"])
+@pytest.mark.parametrize(
+    "key", ["total_variation_weight", "level_decay_weight", "curvature_weight", "numerical_eikonal"]
+)
 def test_fields_without_levels_are_refused(sphere_config, sphere_scene, key):
     sphere_config.model.implicit_network.encoding = EncodingConfig("PosEnc", {"frequencies": 2})
     setattr(sphere_config.loss, key, 1.0)

@@ -3,13 +3,11 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from nsr.config.reader import load_config
 from nsr.errors import CheckpointError
-from nsr.scenes.cameras import Cameras
 from nsr.training.idr_checkpoint import is_idr_checkpoint, load_idr_run
 from nsr.training.run_folder import find_checkpoint, find_run
 

@@ -37,7 +37,9 @@ def same(a, b):
 
 
 def comparable(path):
-    return {key: value for key, value in load_checkpoint(path).items() if key not in ("train_seconds", "peak_memory_mb")}
+    return {
+        key: value for key, value in load_checkpoint(path).items() if key not in ("train_seconds", "peak_memory_mb")
+    }
 
 
 @pytest.mark.parametrize("updates", ["all", "touched"])
@@ -84,7 +86,8 @@ def test_seeds_decide(tiny_config, sphere_scene):
 
 def command(folder, tmp_path, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "nsr.cli.main", "train", str(folder), "--conf", "own.conf", "--gpu", "ignore", *arguments],
+        [sys.executable, "-m", "nsr.cli.main", "train", str(folder), "--conf", "own.conf", "--gpu", "ignore",
+         *arguments],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(nsr.__file__).parents[1])},
     )  # fmt: skip

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from nsr.errors import CheckpointError
-from nsr.training.run_folder import checkpoint_path, create_run_folder, find_checkpoint, find_run, list_runs
+from nsr.training.run_folder import (
+    checkpoint_path,
+    create_run_folder,
+    find_checkpoint,
+    find_run,
+    has_checkpoint,
+    list_runs,
+)
 
 
 def run_with(experiment, name, *checkpoints):
@@ -38,9 +45,11 @@ def test_latest_is_the_newest_run_that_has_a_checkpoint(tmp_path):
     experiment = tmp_path / "exps" / "idr_65"
     old = run_with(experiment, "2024_01_01_00_00_00", 10, "latest")
     new = run_with(experiment, "2024_01_02_00_00_00", 20, "latest")
-    run_with(experiment, "2024_01_03_00_00_00")
+    begun = run_with(experiment, "2024_01_03_00_00_00")
     (experiment / "notes").mkdir()
     assert find_run(experiment) == new
+    assert find_run(experiment, begun=True) == find_run(begun, begun=True) == begun
+    assert has_checkpoint(new) and not has_checkpoint(begun)
     assert find_run(experiment, old.name) == old
     assert find_run(old) == old
     assert find_run(tmp_path / "exps") == new
@@ -52,7 +61,7 @@ def test_what_is_missing_is_named(tmp_path):
         find_run(tmp_path / "e")
     with pytest.raises(CheckpointError, match="no run 2023.*there are: 2024_01_01_00_00_00"):
         find_run(tmp_path / "e", "2023_01_01_00_00_00")
-    with pytest.raises(CheckpointError, match="stopped before its first"):
+    with pytest.raises(CheckpointError, match="no checkpoint; it has not come to its first one, or stopped before"):
         find_run(tmp_path / "e", "2024_01_01_00_00_00")
     run = run_with(tmp_path / "f", "2024_01_01_00_00_00", 5)
     assert find_run(run, run.name) == run

@@ -40,7 +40,9 @@ def full_scene(sphere_scene, monkeypatch):
 
 
 def comparable(path):
-    return {key: value for key, value in load_checkpoint(path).items() if key not in ("train_seconds", "peak_memory_mb")}
+    return {
+        key: value for key, value in load_checkpoint(path).items() if key not in ("train_seconds", "peak_memory_mb")
+    }
 
 
 def same(a, b):
@@ -127,7 +129,9 @@ def test_agreement_is_the_ratio_of_colour_errors(staged_config, sphere_scene):
         trace = trainer.renderer.tracer.trace(trainer.renderer.sdf.value, origins[[ray]], directions[[ray]])
         colour = torch.full((1, 3), -1.0)
         if trace.hit:
-            colour = trainer.renderer.shade(origins[[ray]] + trace.depth[:, None] * directions[[ray]], directions[[ray]])
+            colour = trainer.renderer.shade(
+                origins[[ray]] + trace.depth[:, None] * directions[[ray]], directions[[ray]]
+            )
         surface_error += (colour[0] - batch.rgb[ray]).abs().sum().item()
     assert trainer.stages.ratio == pytest.approx(surface_error / volume_error, rel=1e-3)
     before = trainer.stages.ratio

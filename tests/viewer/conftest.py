@@ -18,7 +18,9 @@ model {{
   feature_vector_size = 8
   implicit_network {{
     dims = [64, 64], skip_in = [], bias = 0.5
-    encoding {{ name = "MultiResHash", levels = 4, features = 2, log2_table = 10, base_resolution = 4, finest_resolution = 32 }}
+    encoding {{
+      name = "MultiResHash", levels = 4, features = 2, log2_table = 10, base_resolution = 4, finest_resolution = 32
+    }}
   }}
   rendering_network {{ dims = [16] }}
 }}

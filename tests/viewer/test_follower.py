@@ -3,7 +3,7 @@ from nsr.viewer.follower import RunFollower
 
 
 def follower_of(watched):
-    return RunFollower(load_run(watched.folder), lambda: load_run(watched.folder))
+    return RunFollower(watched.folder, load_run(watched.folder), lambda: load_run(watched.folder))
 
 
 def test_a_new_checkpoint_is_loaded_once(watched):
@@ -26,8 +26,17 @@ def test_one_that_cannot_be_loaded_leaves_the_last(watched):
     assert follower.refresh() and follower.run.step == 300 and follower.problem is None
 
 
+def test_the_first_checkpoint_is_waited_for(watched):
+    for path in (watched.folder / "checkpoints").iterdir():
+        path.unlink()
+    follower = RunFollower(watched.folder, None, lambda: load_run(watched.folder))
+    assert not follower.refresh() and follower.run is None and follower.progress() == ""
+    watched.save(200)
+    assert follower.refresh() and follower.run.step == 200
+
+
 def test_a_chosen_checkpoint_is_not_left(watched):
-    follower = RunFollower(load_run(watched.folder, 100), None)
+    follower = RunFollower(watched.folder, load_run(watched.folder, 100), None)
     watched.save(200)
     assert not follower.refresh() and follower.run.step == 100
 

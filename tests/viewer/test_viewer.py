@@ -1,5 +1,6 @@
 """The viewer as a browser shows it: a headless Chromium is the client, and what it draws is read back."""
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -26,17 +27,25 @@ def wait_for(condition, what):
     return found
 
 
-@pytest.fixture
-def viewer(watched):
+@contextlib.contextmanager
+def viewer_of(watched, run):
     server, stop = start_server("127.0.0.1", 0), threading.Event()
-    follower = RunFollower(load_run(watched.folder), lambda: load_run(watched.folder))
-    viewer = Viewer(server, follower, load_scene(watched.scene), resolution=32)
+    follower = RunFollower(watched.folder, run, lambda: load_run(watched.folder))
+    viewer = Viewer(server, follower, load_scene(watched.scene), levels=4, resolution=32)
     thread = threading.Thread(target=viewer.run, args=(stop,))
     thread.start()
-    yield viewer
-    stop.set()
-    thread.join()
-    server.stop()
+    try:
+        yield viewer
+    finally:
+        stop.set()
+        thread.join()
+        server.stop()
+
+
+@pytest.fixture
+def viewer(watched):
+    with viewer_of(watched, load_run(watched.folder)) as viewer:
+        yield viewer
 
 
 @pytest.fixture
@@ -129,3 +138,14 @@ def test_what_the_panel_offers(viewer, watched):
     assert held == [4] and len(viewer.stage.frusta) == 8  # held-out views keep their photographs to themselves
     viewer.panel.photographs.value = False
     wait_for(lambda: all(handle.image is None for handle in viewer.stage.frusta.values()), "end of the photographs")
+
+
+def test_it_opens_before_the_first_checkpoint(watched):
+    for path in (watched.folder / "checkpoints").iterdir():
+        path.unlink()
+    with viewer_of(watched, None) as viewer:
+        wait_for(lambda: "no checkpoint yet" in viewer.panel.status.content, "word about it")
+        assert len(viewer.stage.frusta) == 8 and viewer.mesh is None
+        watched.save(200)
+        wait_for(lambda: viewer.mesh is not None and viewer.stage.surface is not None, "surface")
+        wait_for(lambda: "checkpoint of step 200" in viewer.panel.status.content, "word about it")

@@ -79,9 +79,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "trained cameras always do)",
     )
     parser.add_argument(
-        "--heldout_cameras", choices=("carried", "refined"), default="carried",
-        help="in runs that trained cameras, those of held-out views are carried along with the training views' frame, or "
-        "from there refined to their own photographs (default: carried)",
+        "--heldout_cameras",
+        choices=("carried", "refined"),
+        default="carried",
+        help="in runs that trained cameras, those of held-out views are carried along with the training views' frame, "
+        "or from there refined to their own photographs (default: carried)",
     )
 
 

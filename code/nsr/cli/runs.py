@@ -36,9 +36,9 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data_dir", help="where the scene is now, if it has moved since training")
 
 
-def chosen_run(arguments: argparse.Namespace) -> Path:
-    """The run folder that ``add_run``'s arguments name."""
-    return find_run(existing_folder(arguments.folder), arguments.timestamp)
+def chosen_run(arguments: argparse.Namespace, *, begun: bool = False) -> Path:
+    """The run folder that ``add_run``'s arguments name; ``begun``: see ``find_run``."""
+    return find_run(existing_folder(arguments.folder), arguments.timestamp, begun=begun)
 
 
 def existing_folder(name: str) -> Path:

@@ -183,7 +183,9 @@ def _add_mask(tools: argparse._SubParsersAction) -> None:
     mask.add_argument("--images", help="read this folder of pictures instead")
     mask.add_argument("--masks", help="write to this folder instead")
     mask.add_argument(
-        "--threshold", type=number_from_zero, help="the object is brighter than this, 0 to 1 (default: chosen for each picture)"
+        "--threshold",
+        type=number_from_zero,
+        help="the object is brighter than this, 0 to 1 (default: chosen for each picture)",
     )
     mask.add_argument("--invert", action="store_true", help="the object is the darker part")
     mask.add_argument("--keep_all_parts", action="store_true", help="not the largest connected part only")

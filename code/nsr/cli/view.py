@@ -9,15 +9,16 @@ import signal
 import threading
 
 from nsr.cli.arguments import positive_int
-from nsr.cli.runs import add_run, chosen_run, load_run_and_scene
-from nsr.training.run_folder import LATEST, find_checkpoint
+from nsr.cli.runs import add_run, chosen_run, load_run_and_scene, scene_of
+from nsr.config.reader import load_config
+from nsr.training.run_folder import LATEST, RUN_CONF, find_checkpoint, has_checkpoint
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 NICENESS = 10  # the training goes first
 
 _EXAMPLES = """\
 examples:
-  nsr view exps/default_mug                       the newest run, followed while it trains
+  nsr view exps/default_mug                       the newest run, followed while it trains, from its first second on
   nsr view exps/default_mug --checkpoint 500      that checkpoint, as it is
   nsr view exps/default_mug --host 0.0.0.0        for browsers on other machines, who may all look
 
@@ -45,29 +46,41 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``nsr view RUN``: until Ctrl-C."""
-    run_folder = chosen_run(arguments)
-    checkpoint = find_checkpoint(run_folder, arguments.checkpoint)
+    follows = arguments.checkpoint == LATEST
+    run_folder = chosen_run(arguments, begun=follows)
+    checkpoint = None
+    if not follows or has_checkpoint(run_folder):
+        checkpoint = find_checkpoint(run_folder, arguments.checkpoint)
 
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
+    from nsr.fields.encoding import make_encoding
     from nsr.viewer.follower import RunFollower
     from nsr.viewer.ports import require_free_port
     from nsr.viewer.viewer import Viewer, start_server
 
     require_free_port(arguments.host, arguments.port)
     device = choose_device(arguments.gpu)
-    found, scene = load_run_and_scene(run_folder, checkpoint, device, arguments.data_dir)
+    if checkpoint is not None:
+        found, scene = load_run_and_scene(run_folder, checkpoint, device, arguments.data_dir)
+        config = found.config
+    else:
+        found, config = None, load_config(run_folder / RUN_CONF)
+        scene = scene_of(config.dataset, arguments.data_dir)
 
     def newest():
         return load_run_and_scene(run_folder, find_checkpoint(run_folder), device, None, needs_scene=False)[0]
 
-    follower = RunFollower(found, newest if arguments.checkpoint == LATEST else None)
+    follower = RunFollower(run_folder, found, newest if follows else None)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     server = start_server(arguments.host, arguments.port)
     try:
-        viewer = Viewer(server, follower, scene, arguments.resolution)
+        encoding = config.model.implicit_network.encoding
+        viewer = Viewer(server, follower, scene, make_encoding(encoding).levels, arguments.resolution)
+        if found is None:
+            print(f"{run_folder}: no checkpoint yet; the surface appears with the first")
         print(f"{run_folder}: open http://{arguments.host}:{server.get_port()} in a browser; Ctrl-C ends", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             viewer.run(threading.Event())

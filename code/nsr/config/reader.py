@@ -128,7 +128,9 @@ def _parse_text(text: str, source: str, basedir: str | None = None) -> dict:
     try:
         tree = ConfigFactory.parse_string(text, basedir=basedir)
     except ParseBaseException as error:
-        raise ConfigError(f"{source}, line {error.lineno}: cannot be read as HOCON, near {error.line.strip()!r}") from None
+        raise ConfigError(
+            f"{source}, line {error.lineno}: cannot be read as HOCON, near {error.line.strip()!r}"
+        ) from None
     except FileNotFoundError as error:
         raise ConfigError(f"{source}: the included file {error.filename} does not exist") from None
     except (ConfigException, ValueError) as error:

@@ -67,8 +67,8 @@ def comparison_remarks(runs: Sequence[RunSummary]) -> list[str]:
             f"{name} {run.sphere[3]:.4g}" for name, run in zip(names, runs, strict=True) if run.sphere is not None
         )
         lines.append(
-            "the unit spheres differ: losses in units of the sphere (eikonal, silhouette) do not compare; pixel footprints "
-            f"and world units do (radius in world units: {radii})"
+            "the unit spheres differ: losses in units of the sphere (eikonal, silhouette) do not compare; pixel "
+            f"footprints and world units do (radius in world units: {radii})"
         )
     return lines
 

@@ -21,7 +21,8 @@ def curves_figure(names: Sequence[str], curves: Sequence[dict[str, Curve]]):
     """A small plot per tag with a line per run, over steps or, at a button, over minutes; None without any curve.
 
     Args:
-        names: of the runs; curves: of each run, by tag.  Loss terms have logarithmic axes, on which a term that is 0 has a gap.
+        names: of the runs; curves: of each run, by tag.  Loss terms have logarithmic axes, on which a term that is 0
+            has a gap.
     """
     from plotly.subplots import make_subplots
 

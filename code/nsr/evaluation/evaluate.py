@@ -238,7 +238,8 @@ def format_topology(topology: dict) -> str:
     """One line: pieces, holes and handles, with the true numbers where they are known."""
     pieces, genus = topology["components"], topology["genus"]
     line = f"{pieces} component{'s' * (pieces != 1)}, "
-    line += "watertight" if topology["watertight"] else f"{topology['holes']} holes of {topology['boundary_edges']} edges"
+    holes, edges = topology["holes"], topology["boundary_edges"]
+    line += "watertight" if topology["watertight"] else f"{holes} holes of {edges} edges"
     line += f", genus {'unknown' if genus is None else genus}"
     if topology["true_components"] is not None:
         line += f" (true: {topology['true_components']} and genus {topology['true_genus']})"

@@ -21,7 +21,8 @@ p { margin: 0 0 14px; } .soft { color: var(--soft); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; }
 .card .name, .card .remark { color: var(--soft); font-size: 13.5px; }
 .card .value { font-size: 27px; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
-.view { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; margin-bottom: 16px; }
+.view { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px;
+  margin-bottom: 16px; }
 .view header { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: baseline; margin-bottom: 12px; }
 .view header b { font-size: 17px; }
 .tag { font-size: 12px; padding: 1px 9px; border-radius: 99px; border: 1px solid currentColor; color: var(--train); }

@@ -49,7 +49,7 @@ def page(
     sections = [_cards(cards), section("The surface", mesh, "Drag to turn, scroll to zoom.")]
     if views:
         remark = (
-            "Drag the handle between photograph and render. Held-out views were used by nothing before this evaluation. "
+            "Drag the handle between photograph and render. Held-out views were used by nothing before. "
             f'Error maps: 0 <span class="scale"></span> {largest_error:g} of full scale, mean over channels.'
         )
         sections.append(section("Photographs and renders", "".join(map(_view, views)), remark))

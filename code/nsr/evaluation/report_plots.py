@@ -138,7 +138,9 @@ def loss_figure(log: Path):
     with open(log, newline="") as file:
         rows = list(csv.DictReader(file))
     columns = {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else {})}
-    drawn = {name: values for name, values in columns.items() if any(value is not None and value > 0 for value in values)}
+    drawn = {
+        name: values for name, values in columns.items() if any(value is not None and value > 0 for value in values)
+    }
     steps = columns.get("step", [])
     losses = [name for name in drawn if name not in ("step", *_NO_LOSSES)]
     others = [name for name in _NO_LOSSES if name in drawn]

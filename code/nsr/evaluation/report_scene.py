@@ -24,8 +24,8 @@ def scene_section(scene: Scene) -> str:
     findings = findings_list(report) or "<p>The check finds nothing wrong with the scene.</p>"
     size = ", ".join(sorted({f"{mask.shape[1]} × {mask.shape[0]}" for mask in scene.masks}))
     facts = (
-        f"{html.escape(str(scene.folder or scene.name))}: {len(scene)} views of {size} pixels, {len(scene.train_views)} "
-        f"for training; one unit of the normalised frame is {scene.scale:.4g} world units."
+        f"{html.escape(str(scene.folder or scene.name))}: {len(scene)} views of {size} pixels, "
+        f"{len(scene.train_views)} for training; one unit of the normalised frame is {scene.scale:.4g} world units."
     )
     choice = f" {len(shown)} of {len(scene)} views." if len(shown) < len(scene) else ""
     return (

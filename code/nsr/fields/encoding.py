@@ -51,7 +51,7 @@ class Encoding(torch.nn.Module):
             return torch.autograd.grad((slopes * adjoint.detach()).sum(), inner)[0]
 
     def set_progress(self, progress: float) -> None:
-        """Open the levels coarse to fine: 0 is the coarsest alone, 1 all of them.  Encodings without levels ignore it."""
+        """Open the levels coarse to fine: 0 is the coarsest alone, 1 all; encodings without levels ignore it."""
 
     def table_parameters(self) -> list[torch.nn.Parameter]:
         """Parameters that are lookup tables, which want a higher learning rate than networks."""

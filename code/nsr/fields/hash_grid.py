@@ -77,7 +77,7 @@ class MultiResolutionHashGrid(Encoding):
         return hash_encode_bend(self._unit(x), self.table, self.layout, weights)
 
     def open_cell(self) -> float:
-        """Edge of a cell of the finest level that is open, in units of the positions; between two levels as they open."""
+        """Edge of a cell of the finest open level, in units of the positions; between two levels as they open."""
         scales = self.layout.scales
         level = min(max(self.progress, 0.0), 1.0) * (len(scales) - 1)
         lower = int(level)

@@ -159,7 +159,8 @@ class SDFField(torch.nn.Module):
             along = _contract(change, there) + bend
             if self.clamp is not None:
                 slope, curvature = self.clamp.slopes(unclamped[surface])
-                along = along * slope.unsqueeze(1) + _contract(adjoint, there) * (curvature * outputs[:, 0]).unsqueeze(1)
+                bend = (curvature * outputs[:, 0]).unsqueeze(1)
+                along = along * slope.unsqueeze(1) + _contract(adjoint, there) * bend
         return SurfaceGeometry(sdf, gradient, feature, along, outputs[:, 1:])
 
     def _clamped(self, sdf: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ import functools
 import torch
 
 from nsr.ops.grid_layout import GridLayout
-from nsr.ops.hash_encode_torch import differentiable_backward
+from nsr.ops.hash_encode_torch import route_backward
 from nsr.ops.table_gradient import TableGradient, collector
 
 _STORAGE = {"dense": 0, "hash": 1, "tiled": 2}
@@ -67,20 +67,17 @@ class HashEncodeNative(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_features, grad_jacobian):
         positions, table = ctx.saved_tensors
-        if not ctx.jacobian:
-            grad_jacobian = None
-        if grad_features is None and grad_jacobian is None:
-            return None, None, None, None
-        if torch.is_grad_enabled():
-            return *differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
 
-        arguments = (positions, table, ctx.layout, grad_features, grad_jacobian)
-        grad_positions = position_gradient(*arguments) if ctx.needs_input_grad[0] else None
-        grad_table = None
-        if ctx.needs_input_grad[1]:
-            into = None if wants_exact_sums(positions) else collector(table)
-            grad_table = table_gradient(*arguments) if into is None else add_table_gradient(*arguments, into)
-        return grad_positions, grad_table, None, None
+        def first_order(grad_features, grad_jacobian):
+            arguments = (positions, table, ctx.layout, grad_features, grad_jacobian)
+            grad_positions = position_gradient(*arguments) if ctx.needs_input_grad[0] else None
+            grad_table = None
+            if ctx.needs_input_grad[1]:
+                into = None if wants_exact_sums(positions) else collector(table)
+                grad_table = table_gradient(*arguments) if into is None else add_table_gradient(*arguments, into)
+            return grad_positions, grad_table
+
+        return route_backward(ctx, positions, table, grad_features, grad_jacobian, first_order)
 
 
 def position_gradient(positions, table, layout, grad_features, grad_jacobian) -> torch.Tensor:

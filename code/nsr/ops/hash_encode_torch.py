@@ -28,7 +28,9 @@ def _cells(positions: torch.Tensor, layout: GridLayout) -> tuple[torch.Tensor, t
     sizes = torch.tensor(layout.sizes, dtype=torch.int32, device=device).view(-1, 1)
     if first_hashed > 0:
         part = slice(0, first_hashed)
-        strides = torch.tensor([layout.strides(level) for level in range(first_hashed)], dtype=torch.int32, device=device)
+        strides = torch.tensor(
+            [layout.strides(level) for level in range(first_hashed)], dtype=torch.int32, device=device
+        )
         x, (y, z) = corner[:, 0, part], (corner[:, axis, part] * strides[:, axis - 1, None] for axis in (1, 2))
         index = x[:, None, None] + y[None, :, None] + z[None, None, :]
         rows[..., part, :] = index % sizes[part] + offsets[part]
@@ -118,7 +120,8 @@ def _reference(positions, table, layout, jacobian):
 def hash_encode_reference(
     positions: torch.Tensor, table: torch.Tensor, layout: GridLayout, jacobian: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """``nsr.ops.hash_encode.hash_encode`` by plain PyTorch operations, every derivative left to autograd: the oracle of the tests."""
+    """``nsr.ops.hash_encode.hash_encode`` by plain PyTorch operations, every derivative left to autograd: the oracle
+    of the tests."""
     features, derivative = _reference(positions, table, layout, jacobian)
     return features, derivative if jacobian else None
 
@@ -145,38 +148,46 @@ class HashEncodeTorch(torch.autograd.Function):
     def backward(ctx, grad_features, grad_jacobian):
         positions, table, rows, weight, slope, first, second = ctx.saved_tensors
         layout = ctx.layout
-        if not ctx.jacobian:
-            grad_jacobian = None
-        if grad_features is None and grad_jacobian is None:
-            return None, None, None, None
-        if torch.is_grad_enabled():
-            return *differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
 
-        count, levels, width = positions.shape[0], layout.levels, layout.features
-        scales = _level_scales(positions, layout)
-        grad_value = None
-        if grad_features is not None:
-            grad_value = grad_features.view(count, levels, width).permute(1, 0, 2)  # [L, N, F]
-        grad_first = None
-        if grad_jacobian is not None:
-            scaled = grad_jacobian.view(count, levels, width, 3) * scales.permute(0, 2, 1).unsqueeze(2)
-            grad_first = scaled.permute(3, 1, 0, 2)  # [3, L, N, F]
-        grad_table = grad_positions = None
-        if ctx.needs_input_grad[1]:
-            in_weight = grad_first
-            if slope is not None and grad_first is not None:
-                in_weight = grad_first * slope.unsqueeze(-1)
-            grad_table = _scatter(rows, _corner_gradients(grad_value, in_weight, weight), table)
-        if ctx.needs_input_grad[0]:
-            grad_positions = _position_gradient(grad_value, grad_first, first, second, scales)
-        return grad_positions, grad_table, None, None
+        def first_order(grad_features, grad_jacobian):
+            count, levels, width = positions.shape[0], layout.levels, layout.features
+            scales = _level_scales(positions, layout)
+            grad_value = None
+            if grad_features is not None:
+                grad_value = grad_features.view(count, levels, width).permute(1, 0, 2)  # [L, N, F]
+            grad_first = None
+            if grad_jacobian is not None:
+                scaled = grad_jacobian.view(count, levels, width, 3) * scales.permute(0, 2, 1).unsqueeze(2)
+                grad_first = scaled.permute(3, 1, 0, 2)  # [3, L, N, F]
+            grad_table = grad_positions = None
+            if ctx.needs_input_grad[1]:
+                in_weight = grad_first
+                if slope is not None and grad_first is not None:
+                    in_weight = grad_first * slope.unsqueeze(-1)
+                grad_table = _scatter(rows, _corner_gradients(grad_value, in_weight, weight), table)
+            if ctx.needs_input_grad[0]:
+                grad_positions = _position_gradient(grad_value, grad_first, first, second, scales)
+            return grad_positions, grad_table
+
+        return route_backward(ctx, positions, table, grad_features, grad_jacobian, first_order)
 
 
-def differentiable_backward(ctx, positions, table, grad_features, grad_jacobian):
-    """The same backward as a graph of plain operations, for gradients of gradients.
+def route_backward(ctx, positions, table, grad_features, grad_jacobian, first_order):
+    """What a body's ``backward`` returns: None where no gradient comes in, ``first_order(grad_features,
+    grad_jacobian)`` where the result is not to be differentiated, else a graph of plain operations.
 
     ``ctx`` needs ``layout``, ``jacobian`` and ``needs_input_grad`` for (positions, table).
     """
+    if not ctx.jacobian:
+        grad_jacobian = None
+    if grad_features is None and grad_jacobian is None:
+        return None, None, None, None
+    if torch.is_grad_enabled():
+        return *_differentiable_backward(ctx, positions, table, grad_features, grad_jacobian), None, None
+    return *first_order(grad_features, grad_jacobian), None, None
+
+
+def _differentiable_backward(ctx, positions, table, grad_features, grad_jacobian):
     with torch.enable_grad():
         # Views stand for the inputs, so that only this graph is walked while the result stays connected to them.
         inner = [tensor.view_as(tensor) for tensor in (positions, table)]

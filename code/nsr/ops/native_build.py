@@ -159,7 +159,8 @@ def compile_commands(csrc: Path, tools: Toolchain, objects: Path) -> list[list[s
                 command = [tools.compiler, *_COMMON, *_CPU_BODY, *flags, f"-DNSR_ISA=isa_{name}"]
                 commands.append([*command, "-c", str(source), "-o", str(objects / f"{stem}.{name}.o")])
         elif source.suffix == ".cpp":
-            command = [tools.compiler, *_COMMON, "-O2", _TORCH_TARGET, *defines, "-isystem", str(tools.torch / "include")]
+            headers = ["-isystem", str(tools.torch / "include")]
+            command = [tools.compiler, *_COMMON, "-O2", _TORCH_TARGET, *defines, *headers]
             commands.append([*command, "-c", str(source), "-o", str(objects / f"{stem}.o")])
     return commands
 

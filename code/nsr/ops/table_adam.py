@@ -71,7 +71,7 @@ class TableAdam(torch.optim.Optimizer):
                 moments = state["exp_avg"], state["exp_avg_sq"]
                 settings = int(state["step"]), float(group["lr"]), group["betas"], group["eps"]
                 if table.grad is None:
-                    table_adam_marked_step(table, summed.sum, summed.touched, *moments, *settings)
+                    table_adam_step(table, summed.sum, *moments, *settings, summed.touched)
                     continue
                 if summed is not None:
                     table.grad += summed.sum
@@ -90,29 +90,36 @@ def table_adam_step(
     rate: float,
     betas: tuple[float, float],
     epsilon: float,
+    touched: torch.Tensor | None = None,
 ) -> None:
     """Move a table and its moments, in place.
 
     Args:
-        table, gradient, first_moment, second_moment: of one shape, dtype and device.
+        table, gradient, first_moment, second_moment: of one shape, dtype and device; with marks ``[entries, F]`` and
+            contiguous.
         steps: how many steps there are with this one, for the bias corrections.
         rate, betas, epsilon: as in ``TableAdam``.
+        touched: the marks (``nsr.ops.table_gradient.TableGradient``) of a gradient that is 0 outside of marked blocks;
+            afterwards it is 0, and no block is marked.
 
     Raises:
         ValueError: shapes, dtypes or devices differ.
         NsrError: NSR_BACKEND asks for a body that is not here.
     """
     _check(table, gradient, first_moment, second_moment)
-    limits = None
-    if table.dtype not in (torch.float32, torch.float64):
-        limits = f"{table.dtype} tables are not compiled (float32 and float64 are)"
-    elif not (table.is_contiguous() and first_moment.is_contiguous() and second_moment.is_contiguous()):
-        limits = "tables that are not contiguous are not compiled"
-    if backend.runs_native("table_adam", table.device, limits):
-        torch.ops.nsr.table_adam(
-            table, gradient.contiguous(), first_moment, second_moment, steps, rate, *betas, epsilon
-        )
-        return
+    settings = steps, rate, *betas, epsilon
+    if touched is None:
+        whole = table.is_contiguous() and first_moment.is_contiguous() and second_moment.is_contiguous()
+        limits = _dtype_limits(table) or (None if whole else "tables that are not contiguous are not compiled")
+        if backend.runs_native("table_adam", table.device, limits):
+            torch.ops.nsr.table_adam(table, gradient.contiguous(), first_moment, second_moment, *settings)
+            return
+    else:
+        if touched.shape != (-(-table.shape[0] // BLOCK),) or touched.dtype != torch.uint8:
+            raise ValueError(f"touched must be uint8, one for every {BLOCK} of {table.shape[0]} entries")
+        if backend.runs_native("table_adam_marked", table.device, _marked_limits(table)):
+            torch.ops.nsr.table_adam_marked(table, gradient, touched, first_moment, second_moment, *settings)
+            return
     moves = gradient != 0
     first = torch.lerp(gradient, first_moment, betas[0])
     second = torch.lerp(gradient * gradient, second_moment, betas[1])
@@ -120,42 +127,9 @@ def table_adam_step(
     moved = table - rate / (1 - betas[0] ** steps) * first / (root + epsilon)
     for tensor, new in ((table, moved), (first_moment, first), (second_moment, second)):
         tensor.copy_(torch.where(moves, new, tensor))
-
-
-@torch.no_grad()
-def table_adam_marked_step(
-    table: torch.Tensor,
-    gradient: torch.Tensor,
-    touched: torch.Tensor,
-    first_moment: torch.Tensor,
-    second_moment: torch.Tensor,
-    steps: int,
-    rate: float,
-    betas: tuple[float, float],
-    epsilon: float,
-) -> None:
-    """``table_adam_step`` for a gradient that is 0 outside of marked blocks; afterwards it is 0, and no block is marked.
-
-    Args:
-        table, gradient, first_moment, second_moment: ``[entries, F]`` of one dtype and device, contiguous.
-        touched: the marks (``nsr.ops.table_gradient.TableGradient``).
-        steps, rate, betas, epsilon: as in ``table_adam_step``.
-
-    Raises:
-        ValueError: shapes, dtypes or devices differ.
-        NsrError: NSR_BACKEND asks for a body that is not here.
-    """
-    _check(table, gradient, first_moment, second_moment)
-    if touched.shape != (-(-table.shape[0] // BLOCK),) or touched.dtype != torch.uint8:
-        raise ValueError(f"touched must be uint8, one for every {BLOCK} of {table.shape[0]} entries")
-    if backend.runs_native("table_adam_marked", table.device, _marked_limits(table)):
-        torch.ops.nsr.table_adam_marked(
-            table, gradient, touched, first_moment, second_moment, steps, rate, *betas, epsilon
-        )
-        return
-    table_adam_step(table, gradient, first_moment, second_moment, steps, rate, betas, epsilon)
-    gradient.zero_()
-    touched.zero_()
+    if touched is not None:
+        gradient.zero_()
+        touched.zero_()
 
 
 def _check(*tensors: torch.Tensor) -> None:
@@ -165,8 +139,13 @@ def _check(*tensors: torch.Tensor) -> None:
 
 def _marked_limits(table: torch.Tensor) -> str | None:
     """Why the compiled step over marked blocks does not serve a table, or None where it does."""
-    if table.dtype not in (torch.float32, torch.float64):
-        return f"{table.dtype} tables are not compiled (float32 and float64 are)"
     if table.dim() != 2 or not table.is_contiguous():
         return "only contiguous tables of two dimensions have marks"
+    return _dtype_limits(table)
+
+
+def _dtype_limits(table: torch.Tensor) -> str | None:
+    """Why no compiled step serves a table of this dtype, or None where one does."""
+    if table.dtype not in (torch.float32, torch.float64):
+        return f"{table.dtype} tables are not compiled (float32 and float64 are)"
     return None

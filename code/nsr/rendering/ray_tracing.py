@@ -155,7 +155,8 @@ class RayTracer:
             step = sdf
             end = -depth[count:] if config.two_sided else bounds.far
             apart = depth[:count] < end
-            running = running & (sdf > config.sdf_threshold) & (torch.cat([apart, apart]) if config.two_sided else apart)
+            apart = torch.cat([apart, apart]) if config.two_sided else apart
+            running = running & (sdf > config.sdf_threshold) & apart
         front, value_there = depth[:count], sdf[:count]
         reached = wanted & (value_there <= config.sdf_threshold) & (front <= bounds.far)
         if config.two_sided:

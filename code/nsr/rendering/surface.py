@@ -26,8 +26,8 @@ class SurfaceRendering:
         sdf: ``[N]`` SDF at ``points``, with its graph in the parameters (and cameras).
         gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the traced points and at ``free_points``.
         free_sdf: ``[E]`` SDF at ``free_points``.
-        roughness: ``[S]`` squared difference of the SDF gradients at a shaded point and at a random neighbour of it; empty where no
-            neighbours were asked for.
+        roughness: ``[S]`` squared difference of the SDF gradients at a shaded point and at a random neighbour of it;
+            empty where no neighbours were asked for.
         surface_points: ``[S, 3]`` where the shaded rays meet the surface, differentiable in parameters (and cameras).
     """
 

@@ -12,7 +12,6 @@ import torch
 
 from nsr.config.schema import VolumeConfig
 from nsr.rendering.background import composite_background
-from nsr.rendering.bounds import HullBounds
 from nsr.rendering.density import Density, section_weights
 from nsr.rendering.samples import depths_by_weight, even_depths
 from nsr.rendering.surface import SurfaceRenderer
@@ -55,22 +54,6 @@ class VolumeRenderer(torch.nn.Module):
         self.density = Density(config)
         self.coarse_sections = config.coarse_samples
         self.sections = config.samples - 1
-
-    def set_bounds(self, bounds: HullBounds) -> None:
-        """Search rays only inside ``bounds``."""
-        self.surface.set_bounds(bounds)
-
-    def value(self, x: torch.Tensor) -> torch.Tensor:
-        """As of the surface renderer: ``[N]`` at ``x [N, 3]``."""
-        return self.surface.value(x)
-
-    def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-        """As of the surface renderer: colour ``[N, 3]`` in [-1, 1]."""
-        return self.surface.shade(points, directions)
-
-    def set_progress(self, progress: float) -> None:
-        """Open the encodings' levels, coarse to fine: 0 to 1."""
-        self.surface.set_progress(progress)
 
     def forward(
         self,

@@ -122,8 +122,9 @@ def check_epipolar(matches: list[Matches], intrinsics: np.ndarray, poses: np.nda
     median, count = float(np.median(together)), len(together)
     judgements = []
     if median > LARGE_ERROR:
-        line = f"{count} matched features miss their epipolar lines by {median:.1f} pixels (median): the cameras are rough"
-        judgements.append(("warning", f"{line}, or not these pictures'; --train_cameras may help"))
+        line = f"{count} matched features miss their epipolar lines by {median:.1f} pixels (median): "
+        line += "the cameras are rough, or not these pictures'; --train_cameras may help"
+        judgements.append(("warning", line))
     else:
         line = f"{count} matched features of {len(matches)} pairs of views lie {median:.2f} pixels (median) off"
         judgements.append(("information", f"{line} their epipolar lines"))

@@ -117,7 +117,8 @@ def split_views(
     if not selection or heldout_every == 0:
         return others, heldout
     middle = (heldout_offset + heldout_every // 2) % heldout_every
-    return [view for view in others if remainder[view] != middle], [view for view in others if remainder[view] == middle]
+    chosen = [view for view in others if remainder[view] == middle]
+    return [view for view in others if remainder[view] != middle], chosen
 
 
 def load_scene(

@@ -48,7 +48,8 @@ def _empty_masks(views: list[ViewFacts]) -> Iterator[Judgement]:
 def _full_masks(views: list[ViewFacts]) -> Iterator[Judgement]:
     full = [facts for facts in views if facts.mask_fraction == 1]
     if full and len(full) == len(views):
-        yield "information", "every mask is full: the object is reconstructed without masks, with a background behind it"
+        line = "every mask is full: the object is reconstructed without masks, with a background behind it"
+        yield "information", line
     elif full:
         # A close-up may be filled by the object; most views filled are no masks at all.
         severity = "error" if 2 * len(full) > len(views) else "warning"

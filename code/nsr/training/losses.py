@@ -73,7 +73,8 @@ def rgb_mape(inputs: LossInputs) -> torch.Tensor:
 
 
 def mask_bce(inputs: LossInputs) -> torch.Tensor:
-    """``(1/alpha) BCE(sigmoid(-alpha s), mask)`` on rays that are not (hit and in the mask), over all rays (IDR, eq. 7)."""
+    """``(1/alpha) BCE(sigmoid(-alpha s), mask)`` on rays that are not (hit and in the mask), over all rays (IDR,
+    eq. 7)."""
     rendering, mask = inputs.rendering, inputs.batch.mask
     wrong = ~(rendering.hit & mask)
     if not mask.is_cuda and not wrong.any():

@@ -36,8 +36,8 @@ class PixelSampler:
         scene: its training views alone are read.
         anywhere: share of the pixels drawn uniformly over the images; the others lie in the masks, grown by
             ``margin`` (a fraction of the longer side).
-        tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are never drawn: an outline
-            is known to a pixel or two, and less well where it was drawn by hand.  Needs ``anywhere`` below 1.
+        tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are never drawn: an
+            outline is known to a pixel or two, and less well where it was drawn by hand.  Needs ``anywhere`` below 1.
         excluded: pixels that are never drawn at all: view -> ``[H, W]`` bool.
 
     Raises:

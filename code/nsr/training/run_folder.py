@@ -62,13 +62,15 @@ def list_runs(experiment: str | Path) -> list[Path]:
     return sorted(path for path in experiment.iterdir() if path.is_dir() and _TIMESTAMP.fullmatch(path.name))
 
 
-def find_run(folder: str | Path, timestamp: str = LATEST) -> Path:
+def find_run(folder: str | Path, timestamp: str = LATEST, *, begun: bool = False) -> Path:
     """A run folder with checkpoints.
 
     Args:
-        folder: an experiment, a folder of experiments, or a run itself (then ``timestamp`` must be ``latest``, or its own).
+        folder: an experiment, a folder of experiments, or a run itself (then ``timestamp`` must be ``latest``, or its
+            own).
         timestamp: a run's name, or ``latest``: the newest run that has a checkpoint.  A run that stopped before its
             first checkpoint is passed over, so that continuing after two crashes still finds what there is.
+        begun: take a run that has no checkpoint yet as any other.
 
     Raises:
         CheckpointError: there is none; the message says what is there instead.
@@ -79,19 +81,22 @@ def find_run(folder: str | Path, timestamp: str = LATEST) -> Path:
     if (folder / CHECKPOINT_FOLDER).is_dir():
         if timestamp not in (LATEST, folder.name):
             raise CheckpointError(f"{folder}: is a run itself; name its experiment to choose the run {timestamp}")
-        _need_checkpoints(folder)
-        return folder
+        return _usable(folder, begun)
     runs = list_runs(folder) or [run for experiment in folder.iterdir() for run in list_runs(experiment)]
     if timestamp != LATEST:
         matching = [run for run in runs if run.name == timestamp]
         if not matching:
             raise CheckpointError(f"{folder}: no run {timestamp}; there are: {_names(runs) or 'none'}")
-        _need_checkpoints(matching[0])
-        return matching[0]
-    with_checkpoints = [run for run in runs if _checkpoints(run)]
-    if not with_checkpoints:
+        return _usable(matching[0], begun)
+    usable = [run for run in runs if begun or has_checkpoint(run)]
+    if not usable:
         raise CheckpointError(f"{folder}: no run with a checkpoint here" + (f" (runs: {_names(runs)})" if runs else ""))
-    return max(with_checkpoints, key=lambda run: run.name)
+    return max(usable, key=lambda run: run.name)
+
+
+def has_checkpoint(run: str | Path) -> bool:
+    """Whether a run has got as far as its first checkpoint, ours or IDR's."""
+    return bool(_checkpoints(Path(run)))
 
 
 def find_checkpoint(run: str | Path, checkpoint: str | int = LATEST) -> Path:
@@ -121,9 +126,10 @@ def _checkpoints(run: Path) -> list[Path]:
     return [file for file in files if file.stem == LATEST or file.stem.isdecimal()]
 
 
-def _need_checkpoints(run: Path) -> None:
-    if not _checkpoints(run):
-        raise CheckpointError(f"{run}: this run has no checkpoint; it stopped before its first one")
+def _usable(run: Path, begun: bool) -> Path:
+    if not begun and not has_checkpoint(run):
+        raise CheckpointError(f"{run}: this run has no checkpoint; it has not come to its first one, or stopped before")
+    return run
 
 
 def _names(runs: list[Path]) -> str:

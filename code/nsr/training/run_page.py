@@ -74,7 +74,7 @@ def write_run_page(
         )
     )
     eye, up = viewpoint(cameras, drawn)
-    hidden = {"visible": False}
+    axes = {f"{axis}axis": {"visible": False} for axis in "xyz"}
     camera = {
         "eye": dict(zip("xyz", (EYE_DISTANCE * eye).tolist(), strict=True)),
         "up": dict(zip("xyz", up.tolist(), strict=True)),
@@ -82,7 +82,7 @@ def write_run_page(
     }
     figure.update_layout(
         title=f"{scene.name}: {path.stem}",
-        scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "dragmode": "orbit", "camera": camera},
+        scene={**axes, "aspectmode": "data", "dragmode": "orbit", "camera": camera},
         legend={"orientation": "h", "y": 0},
         margin={"l": 0, "r": 0, "t": 40, "b": 0},
     )

@@ -37,7 +37,7 @@ from nsr.training.losses import (
 )
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.outline_alignment import with_outlines_aligned
-from nsr.training.pixel_sampler import PixelBatch, PixelSampler
+from nsr.training.pixel_sampler import PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.schedules import cosine, milestones, ramp
@@ -98,7 +98,8 @@ class Trainer:
         masked = not without_masks(config, scene)
         if not masked:
             logger.info(
-                "%s: no masks are used: the volume renderer trains with a background outside the unit sphere", scene.name
+                "%s: no masks are used: the volume renderer trains with a background outside the unit sphere",
+                scene.name,
             )
             scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
         elif config.train.train_cameras and config.train.outline_alignment:
@@ -119,8 +120,8 @@ class Trainer:
         if self.hull and config.train.train_cameras and config.train.camera_noise == 0:
             logger.warning(
                 "the visual hull is carved with the cameras as they are before training; where they are rough, start "
-                "from the sphere (train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0) or say "
-                "how rough: train.camera_noise = 0.02"
+                "from the sphere (train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0) "
+                "or say how rough: train.camera_noise = 0.02"
             )
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
@@ -181,7 +182,8 @@ class Trainer:
             while not clock.finished and not interrupted:
                 losses = self.step()
                 if clock.step % LOG_EVERY == 0 or clock.finished:
-                    log.write({name: float(value) for name, value in losses.items()}, self.num_pixels)
+                    figures = {name: float(value) for name, value in losses.items()}
+                    log.write(figures | {"psnr": self.batch_psnr()}, self.num_pixels)
                     self._need_finite(losses)
                 if clock.progress >= next_checkpoint and not clock.finished:
                     checkpoint = self.save(run_folder)
@@ -191,7 +193,7 @@ class Trainer:
                     next_plot = _next_mark(clock.progress, config.plot_freq)
             if clock.step == 0 and not interrupted:
                 raise NsrError(
-                    f"getting ready took {clock.elapsed:.0f} s, longer than the whole run was to be; give --minutes more"
+                    f"getting ready took {clock.elapsed:.0f} s, longer than the run was to be; give --minutes more"
                 )
             checkpoint = self.save(run_folder)
             if interrupted:
@@ -199,7 +201,7 @@ class Trainer:
         return checkpoint
 
     def step(self) -> dict[str, torch.Tensor]:
-        """One step of the optimiser; returns every weighted term by name, their ``total``, and ``psnr``."""
+        """One step of the optimiser; returns every weighted term by name, and their ``total``."""
         progress = self.clock.progress
         self.renderer.set_progress(ramp(progress, self.config.train.levels_open, self.config.train.levels_from))
         self.stages.set_progress(progress)
@@ -242,7 +244,13 @@ class Trainer:
         if self.stages.staged:
             idle = [term.name for term in (*self.terms, *self.volume_terms) if term.name not in detached]
             detached.update({name: total.new_zeros(()) for name in idle})
-        return {**detached, "total": total.detach(), "psnr": _batch_psnr(rendering.rgb, batch, rendering.surface)}
+        self.seen = (rendering.rgb.detach(), batch.rgb[rendering.surface])
+        return {**detached, "total": total.detach()}
+
+    def batch_psnr(self) -> float:
+        """PSNR (dB) over the rays that the last step shaded, colours in [0, 1]."""
+        rendered, photographs = self.seen
+        return float(-10 * torch.log10(((rendered - photographs) / 2).square().mean()))
 
     def save(self, run_folder: Path) -> Path:
         """Write a checkpoint of everything.
@@ -282,7 +290,9 @@ class Trainer:
         if self.trained_cameras:
             saved_views = len(state["poses"])
             if saved_views != len(self.scene):
-                raise CheckpointError(f"{path}: its cameras are of {saved_views} views, {self.scene.name} has {len(self.scene)}")
+                raise CheckpointError(
+                    f"{path}: its cameras are of {saved_views} views, {self.scene.name} has {len(self.scene)}"
+                )
             self.trained_cameras.load_state_dict(state["camera_vectors"])
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         torch.set_rng_state(state["random"].cpu())
@@ -356,7 +366,7 @@ class Trainer:
         return self.sparse_surface(self.renderer.sdf.value)
 
     def _need_finite(self, values: dict[str, torch.Tensor]) -> None:
-        bad = [name for name, value in values.items() if name != "psnr" and not torch.isfinite(value).all()]
+        bad = [name for name, value in values.items() if not torch.isfinite(value).all()]
         if bad:
             raise NsrError(
                 f"the training diverged: {bad[0]} is not finite at step {self.clock.step}; lower train.learning_rate, "
@@ -369,12 +379,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _batch_psnr(rgb: torch.Tensor, batch: PixelBatch, surface: torch.Tensor) -> torch.Tensor:
-    """PSNR over the shaded rays, colours in [0, 1]."""
-    error = ((rgb.detach() - batch.rgb[surface]) / 2).square().mean()
-    return -10 * torch.log10(error)
 
 
 def _next_mark(progress: float, spacing: float) -> float:

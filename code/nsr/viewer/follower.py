@@ -18,14 +18,15 @@ class RunFollower:
     """Loads a run again whenever its latest checkpoint is another file than before.
 
     Args:
-        run: as it was loaded first.
+        folder: of the run.
+        run: as it was loaded first; None: it has no checkpoint yet.
         load: gives the run with its newest checkpoint; None: it stays at the one it has.
     """
 
-    def __init__(self, run: Run, load: Callable[[], Run] | None):
-        self.run, self.load = run, load
-        self.latest = checkpoint_path(run.folder, LATEST)
-        self.seen = self._identity()
+    def __init__(self, folder: Path, run: Run | None, load: Callable[[], Run] | None):
+        self.folder, self.run, self.load = folder, run, load
+        self.latest = checkpoint_path(folder, LATEST)
+        self.seen = self._identity() if run is not None else None
         self.problem: str | None = None  # why the newest checkpoint could not be loaded, one line
 
     def refresh(self) -> bool:
@@ -62,7 +63,7 @@ class RunFollower:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _last_row(self) -> dict[str, str] | None:
-        path: Path = self.run.folder / LOG_FOLDER / CSV_FILE
+        path = self.folder / LOG_FOLDER / CSV_FILE
         if not path.is_file():
             return None
         with path.open("rb") as file:

@@ -57,14 +57,13 @@ class Viewer:
     Args:
         server: a ``viser.ViserServer``.
         scene: the run's.
+        levels: of the encoding of its SDF; 1 where there are none to open.
         resolution: of the mesh, along its shortest axis.
     """
 
-    def __init__(self, server, follower: RunFollower, scene: Scene, resolution: int = 128):
-        self.server, self.follower, self.resolution = server, follower, resolution
-        run = follower.run
-        self.levels = run.renderer.sdf.encoding.levels if run.renderer.sdf.encoding is not None else 1
-        self.stage = Stage(server, scene, run.cameras)
+    def __init__(self, server, follower: RunFollower, scene: Scene, levels: int, resolution: int = 128):
+        self.server, self.follower, self.levels, self.resolution = server, follower, levels, resolution
+        self.stage = Stage(server, scene, follower.run.cameras if follower.run else scene.cameras)
         self.panel = Panel(server, f"nsr: {scene.name}", self.levels)
         self.version = 0  # of what is shown: counts the checkpoints
         self.mesh: trimesh.Trimesh | None = None
@@ -92,8 +91,10 @@ class Viewer:
     def tick(self) -> None:
         """Draw whatever is not as it is set."""
         run, panel = self.follower.run, self.panel
-        run.renderer.set_progress(min(run.progress, panel.progress(self.levels)))
         self._show_cameras()
+        if run is None:
+            return
+        run.renderer.set_progress(min(run.progress, panel.progress(self.levels)))
         shown = panel.show.value
         if shown in MESH_STYLES:
             self._show_mesh(MESH_STYLES[shown])
@@ -162,9 +163,12 @@ class Viewer:
     def _tell(self) -> None:
         """Say in the panel what is shown."""
         run = self.follower.run
-        lines = [f"checkpoint of step {run.step:,}"]
-        if run.train_seconds is not None:
-            lines[0] += f", {run.train_seconds / 60:.1f} min"
+        if run is None:
+            lines = ["no checkpoint yet: the surface appears with the first"]
+        else:
+            lines = [f"checkpoint of step {run.step:,}"]
+            if run.train_seconds is not None:
+                lines[0] += f", {run.train_seconds / 60:.1f} min"
         lines.append(self.follower.progress())
         if self.mesh is not None:
             lines.append(f"{len(self.mesh.faces):,} triangles")

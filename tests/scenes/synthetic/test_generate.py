@@ -117,7 +117,9 @@ def test_spec_is_kept_and_makes_the_same_scene_bit_for_bit(small_scene, tmp_path
     kept = json.loads((small_scene / "ground_truth" / "spec.json").read_text())
     make_scene(tmp_path / "again", SyntheticSpec(**kept))
     files = sorted(path.relative_to(small_scene) for path in small_scene.rglob("*") if path.is_file())
-    assert files == sorted(path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file())
+    assert files == sorted(
+        path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file()
+    )
     arrays = [name for name in files if name.suffix == ".npz"]
     assert len(arrays) == 7
     for name in arrays:

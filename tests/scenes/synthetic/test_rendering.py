@@ -24,7 +24,7 @@ def render(spec, surface=None, view=0):
 
 
 def pixel_rays(spec, view):
-    """Origins and unit directions of all pixels' central rays, by ``Cameras.rays``, float64, and z of the directions."""
+    """Origins and unit directions of all pixels' central rays, by ``Cameras.rays``, float64, and the directions' z."""
     v, u = torch.meshgrid(torch.arange(spec.height), torch.arange(spec.width), indexing="ij")
     pixels = torch.stack([u, v], dim=-1).reshape(-1, 2).double()
     cameras = scene_cameras(spec)

@@ -46,7 +46,8 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
       ``seen`` is the coverage, or 1 in a room;
     * ``light.json`` and ``spec.json``: light and recipe.
 
-    A mask is True where the object covers at least half of the pixel, or everywhere in a room.  Everything appears together or not at all.
+    A mask is True where the object covers at least half of the pixel, or everywhere in a room.  Everything appears
+    together or not at all.
 
     Raises:
         SceneError: the spec cannot be used, the folder has a scene already, or the disk refuses.

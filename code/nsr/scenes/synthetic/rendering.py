@@ -75,7 +75,9 @@ class Renderer:
         parts = [
             self._pixels(pose, chunk @ to_ray.T, to_ray) for chunk in pixels.split(_RAYS // self.supersampling**2)
         ]
-        columns = [torch.cat(column).reshape(height, width, *column[0].shape[1:]) for column in zip(*parts, strict=True)]
+        columns = [
+            torch.cat(column).reshape(height, width, *column[0].shape[1:]) for column in zip(*parts, strict=True)
+        ]
         return View(*columns)
 
     def _pixels(self, pose: Tensor, central: Tensor, to_ray: Tensor) -> tuple[Tensor, ...]:

@@ -92,7 +92,9 @@ class SyntheticSpec:
             if getattr(self, name) not in allowed:
                 raise SceneError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
         if self.is_analytic and self.texture.startswith("own"):
-            raise SceneError(f"texture {self.texture!r} needs a mesh file; the shape {self.shape!r} has none of its own")
+            raise SceneError(
+                f"texture {self.texture!r} needs a mesh file; the shape {self.shape!r} has none of its own"
+            )
         limits = {
             "views": (1, 1000),
             "height": (2, 20_000),
