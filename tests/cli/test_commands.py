@@ -82,12 +82,13 @@ def test_wrong_arguments_are_argparse_errors(nsr, arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "eval", "mesh", "dtu", "chamfer", "swap", "scene", "scene make", "scene check", "doctor"]
+    "command",
+    ["", *"train eval view mesh swap dtu chamfer compare pack scene doctor".split(), "scene make", "scene check"],
 )
 def test_help_of_every_command(nsr, command):
     code, out, _ = nsr(*command.split(), "--help")
     assert code == 0
-    assert out.startswith(f"usage: {' '.join(['nsr', *command])}")
+    assert out.startswith(f"usage: nsr {command}".rstrip())
 
 
 def test_interruption_full_disk_and_defects(capsys):

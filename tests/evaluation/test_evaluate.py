@@ -86,6 +86,16 @@ def test_the_hull_is_of_training_views_only(evaluated, sphere_run, sphere_scene,
     assert "report" not in spoilt["files"] and not (tmp_path / "spoilt" / "report.html").exists()
 
 
+def test_without_masks_no_silhouettes_are_compared(sphere_run, sphere_scene, tmp_path):
+    sphere_scene.masks = [torch.ones_like(mask) for mask in sphere_scene.masks]
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32)
+    for split in ("train", "heldout"):
+        assert metrics[split]["iou"] is metrics[split]["hull_iou"] is None and metrics[split]["psnr"] > 0
+    assert format_metrics(metrics).splitlines()[2].split()[-2:] == ["n/a", "n/a"]
+    page = (tmp_path / "report.html").read_text()
+    assert "Silhouette IoU" not in page and "PSNR, held-out views" in page
+
+
 def test_without_held_out_views_ground_truth_or_renders(sphere_run, sphere_scene, tmp_path):
     sphere_scene.train_views, sphere_scene.heldout_views = [0, 1, 2], []
     sphere_scene.ground_truth_mesh = None

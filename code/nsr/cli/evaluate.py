@@ -100,6 +100,8 @@ def run_script(arguments: argparse.Namespace) -> int:
     config.train.expname += arguments.expname
     if arguments.scan_id >= 0:
         config.dataset.scan_id = arguments.scan_id
+    if arguments.data_dir is not None:
+        config.dataset.data_dir = arguments.data_dir
     experiments = output_folder(arguments.exps_folder)
     name = experiment_name(config, Path(config.dataset.data_dir).name)
     run_folder = find_run(experiments / name, arguments.timestamp)

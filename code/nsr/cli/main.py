@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, scene, swap, train, view
+from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, pack, scene, swap, train, view
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, view, mesh, swap, dtu, compare_meshes, compare, scene, doctor):
+    for module in (train, evaluate, view, mesh, swap, dtu, compare_meshes, compare, pack, scene, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))

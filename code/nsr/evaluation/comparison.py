@@ -146,4 +146,4 @@ def _apart(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _figure(value: float | None, text: Callable[[float], str]) -> str:
-    return "-" if value is None else text(value)
+    return "n/a" if value is None else text(value)

@@ -34,6 +34,12 @@ REPORT_FILE = "report.html"
 PICTURE_FOLDER = "rendering"
 CAMERAS_FILE = "cameras.csv"
 
+# of the printed table: key, head, digits, width
+_VIEW_COLUMNS = (
+    ("psnr", "PSNR dB", 2, 9), ("ssim", "SSIM", 3, 8), ("lpips", "LPIPS", 3, 8), ("iou", "IoU", 4, 8),
+    ("hull_iou", "hull IoU", 4, 10),
+)  # fmt: skip
+
 
 def evaluate_run(
     run,
@@ -66,13 +72,13 @@ def evaluate_run(
 
     Returns:
         What ``metrics.json`` holds: ``train`` and ``heldout`` (psnr in dB and ssim over the masks, iou, and hull_iou:
-        the silhouettes of the training views' visual hull, each a mean over views; null without views), ``geometry``
-        (chamfer in units of the normalised frame, chamfer_pixels, chamfer_world, normal_degrees, fscore at one pixel
-        footprint, ...; null without ground truth), ``cameras`` (errors of the given and of the refined ones and what
-        became of the held-out ones; null unless they are aligned), ``topology`` (components in the whole bounding
-        sphere; of the written mesh boundary_edges, holes, genus and watertight; true_components and true_genus, null
-        without ground truth), ``train_seconds``, ``eval_seconds``, ``peak_memory_mb`` of the training, ``step`` and
-        ``files``.
+        the silhouettes of the training views' visual hull, each a mean over views; null without views, the IoUs null
+        without masks too), ``geometry`` (chamfer in units of the normalised frame, chamfer_pixels, chamfer_world,
+        normal_degrees, fscore at one pixel footprint, ...; null without ground truth), ``cameras`` (errors of the given
+        and of the refined ones and what became of the held-out ones; null unless they are aligned), ``topology``
+        (components in the whole bounding sphere; of the written mesh boundary_edges, holes, genus and watertight;
+        true_components and true_genus, null without ground truth), ``train_seconds``, ``eval_seconds``,
+        ``peak_memory_mb`` of the training, ``step`` and ``files``.
 
     Raises:
         NsrError: the scene has not as many views as the run, the folder cannot be written, the field has no surface,
@@ -204,19 +210,19 @@ def read_mesh(path: str | Path, what: str) -> trimesh.Trimesh:
 def format_metrics(metrics: dict) -> str:
     """The figures as a table to print."""
     lines = []
+    splits = [(name, metrics[split]) for split, name in (("train", "training"), ("heldout", "held out"))]
     if metrics["train"]:
-        lines.append(f"{'views':<16}{'PSNR dB':>9}{'SSIM':>8}{'LPIPS':>8}{'IoU':>8}{'hull IoU':>10}")
-        for split, name in (("train", "training"), ("heldout", "held out")):
-            figures = metrics[split]
+        # the perceptual distance has a column where it was computed
+        computed = any(figures and figures["lpips"] is not None for _, figures in splits)
+        columns = [column for column in _VIEW_COLUMNS if column[0] != "lpips" or computed]
+        lines.append(f"{'views':<16}" + "".join(f"{head:>{width}}" for _, head, _, width in columns))
+        for name, figures in splits:
             if figures is None:
                 lines.append(f"{name} (none)")
                 continue
             label = f"{name} ({figures['views']})"
-            lines.append(
-                f"{label:<16}{_figure(figures['psnr'], 2):>9}{_figure(figures['ssim'], 3):>8}"
-                f"{_figure(figures['lpips'], 3):>8}"
-                f"{_figure(figures['iou'], 4):>8}{_figure(figures['hull_iou'], 4):>10}"
-            )
+            cells = (f"{_figure(figures[key], digits):>{width}}" for key, _, digits, width in columns)
+            lines.append(f"{label:<16}" + "".join(cells))
     geometry = metrics["geometry"]
     if geometry:
         lines.append(
@@ -247,7 +253,7 @@ def format_topology(topology: dict) -> str:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 def _remove_stale(folder: Path, files: dict[str, str]) -> None:

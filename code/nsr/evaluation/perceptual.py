@@ -33,7 +33,7 @@ def find_lpips() -> Distance | None:
     weights = Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
     missing = [name for name in ("lpips", "torchvision") if importlib.util.find_spec(name) is None]
     if missing:
-        logger.info("no LPIPS: %s is not installed", " and ".join(missing))
+        logger.info("no LPIPS: not installed: %s", ", ".join(missing))
         return None
     if not weights.is_file():
         logger.info("no LPIPS: the weights of its network are not at %s", weights)

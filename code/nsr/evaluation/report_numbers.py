@@ -19,9 +19,9 @@ def cards(metrics: dict) -> list[tuple[str, str, str]]:
         if metrics[split]:
             figures = metrics[split]
             found.append((f"PSNR, {name}", f"{text(figures['psnr'], 2)} dB", f"SSIM {text(figures['ssim'], 3)}"))
-            found.append(
-                (f"Silhouette IoU, {name}", text(figures["iou"], 4), f"visual hull {text(figures['hull_iou'], 4)}")
-            )
+            if figures["iou"] is not None:
+                remark = f"visual hull {text(figures['hull_iou'], 4)}"
+                found.append((f"Silhouette IoU, {name}", text(figures["iou"], 4), remark))
     geometry = metrics["geometry"]
     if geometry:
         found.append(
@@ -85,12 +85,12 @@ def view_row(score: ViewScore) -> list[str]:
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "-"
+        return "n/a"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def text(value: float | None, digits: int) -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+    return "n/a" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _column(log: Path, name: str) -> np.ndarray:

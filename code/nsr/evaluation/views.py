@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -30,8 +31,8 @@ RenderView = Callable[..., RenderedView]
 
 @dataclass
 class ViewScore:
-    """One view's figures: psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's,
-    lpips over the object's window (NaN where it is not installed)."""
+    """One view's figures: psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's (both
+    NaN in scenes without masks), lpips over the object's window (NaN where it is not installed)."""
 
     view: int
     split: str  # train | heldout
@@ -39,7 +40,7 @@ class ViewScore:
     ssim: float
     iou: float
     hull_iou: float
-    lpips: float = float("nan")
+    lpips: float = math.nan
 
 
 def score_views(
@@ -55,7 +56,7 @@ def score_views(
         render: how a view is rendered.
         progress: show a bar.
     """
-    silhouettes = HullSilhouettes(scene)
+    silhouettes = HullSilhouettes(scene) if scene.masked else None
     lpips = find_lpips()
     splits = [("train", view) for view in scene.train_views] + [("heldout", view) for view in scene.heldout_views]
     scores = []
@@ -75,9 +76,9 @@ def score_views(
                 split=split,
                 psnr=masked_psnr(rgb, photograph, mask),
                 ssim=masked_ssim(rgb, photograph, mask),
-                iou=silhouette_iou(hit, mask),
-                hull_iou=silhouette_iou(silhouettes.of(view), mask),
-                lpips=lpips(rgb, photograph, mask) if lpips else float("nan"),
+                iou=silhouette_iou(hit, mask) if silhouettes else math.nan,
+                hull_iou=silhouette_iou(silhouettes.of(view), mask) if silhouettes else math.nan,
+                lpips=lpips(rgb, photograph, mask) if lpips else math.nan,
             )
         )
     return scores

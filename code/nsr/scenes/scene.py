@@ -41,6 +41,11 @@ class Scene:
         return len(self.images)
 
     @property
+    def masked(self) -> bool:
+        """Whether the masks tell the object from what is behind it: some training view's leaves something out."""
+        return not all(bool(self.masks[view].all()) for view in self.train_views)
+
+    @property
     def scale(self) -> float:
         """World units per unit of the normalised frame."""
         return float(np.cbrt(abs(np.linalg.det(self.scale_mat[:3, :3]))))

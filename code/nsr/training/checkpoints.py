@@ -18,8 +18,8 @@ from nsr.training.run_folder import LATEST, checkpoint_path
 FORMAT = 1
 
 
-def save_checkpoint(run_folder: Path, step: int, state: dict) -> Path:
-    """Write the state as the numbered checkpoint of ``step`` and as the latest one.
+def save_checkpoint(run_folder: Path, step: int, state: dict, *, latest: bool = True) -> Path:
+    """Write the state as the numbered checkpoint of ``step`` and, unless told otherwise, as the latest one.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; earlier checkpoints are untouched.
@@ -28,6 +28,8 @@ def save_checkpoint(run_folder: Path, step: int, state: dict) -> Path:
     try:
         with whole_file(numbered) as partial:
             torch.save({"format": FORMAT, **state}, partial)
+        if not latest:
+            return numbered
         with whole_file(checkpoint_path(run_folder, LATEST)) as partial:
             try:
                 os.link(numbered, partial)

@@ -63,7 +63,8 @@ def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: to
 
 
 def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None:
-    """Load a renderer's state, with its bounds where it has some, and open all levels as they were.
+    """Load a renderer's state, whose numbers may be in half precision, with its bounds where it has some, and open all
+    levels as they were.
 
     Raises:
         CheckpointError: names or shapes do not fit the model; the message names the first ones.

@@ -26,7 +26,7 @@ _MEASURED = ("ratio", "error", "fall", "window_start", "window_error")
 
 def without_masks(config: Config, scene: Scene) -> bool:
     """Whether a run has nothing to learn from masks: the conf says so, or each training view's mask is full."""
-    return not config.train.use_masks or all(bool(scene.masks[view].all()) for view in scene.train_views)
+    return not (config.train.use_masks and scene.masked)
 
 
 class Stages:

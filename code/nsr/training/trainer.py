@@ -113,6 +113,8 @@ class Trainer:
         self.terms, self.volume_terms = make_loss_terms(config), make_volume_terms(config, masked)
         seed_everything(config.train.seed)
         state = load_checkpoint(resume, device) if resume else None
+        if state and "optimisers" not in state:
+            raise CheckpointError(f"{resume}: packed to be looked at; training continues from the original run only")
         trust, hull = assess_and_carve(config, scene, device, masked)
         self.hull: VisualHull | None = hull
         for remark in trust.remarks if trust else ():
