@@ -19,7 +19,7 @@ def test_without_the_package_there_is_none(monkeypatch, caplog):
     monkeypatch.setattr(perceptual.importlib.util, "find_spec", lambda name: None)
     with caplog.at_level("INFO", logger="nsr"):
         assert find_lpips() is None
-    assert "lpips and torchvision is not installed" in caplog.text
+    assert "not installed: lpips, torchvision" in caplog.text
 
 
 def test_the_network_sees_the_masked_window_between_minus_one_and_one(monkeypatch, tmp_path):
