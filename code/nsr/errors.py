@@ -20,3 +20,7 @@ class ConfigError(NsrError):
 
 class CheckpointError(NsrError):
     """A checkpoint or run folder cannot be read or written."""
+
+
+class PriorError(NsrError):
+    """A prior of a view (depth, normals, albedo, shading) cannot be used."""
