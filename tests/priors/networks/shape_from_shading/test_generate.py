@@ -63,7 +63,8 @@ def test_a_parameter_does_what_it_says(field, value, map_name):
 
 
 def test_lines_of_the_pattern_have_the_pitch_that_is_asked_for():
-    recipe = replace(SMALL, pitch=16.0, cut=0.0, texture=0, patches=0, noise=0, tilt=0, curvature=0, steepness=(1e-4, 1e-4))
+    flat = replace(SMALL, tilt=0, curvature=0, steepness=(1e-4, 1e-4))
+    recipe = replace(flat, pitch=16.0, cut=0.0, texture=0, patches=0, noise=0)
     brightness = make_sample(recipe, 0, 0)["pattern"][0].numpy().mean(axis=0)
     spectrum = np.abs(np.fft.rfft(brightness - brightness.mean()))
     assert spectrum.argmax() == 96 / 16
