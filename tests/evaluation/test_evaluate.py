@@ -93,7 +93,7 @@ def test_without_masks_no_silhouettes_are_compared(sphere_run, sphere_scene, tmp
         assert metrics[split]["iou"] is metrics[split]["hull_iou"] is None and metrics[split]["psnr"] > 0
     assert format_metrics(metrics).splitlines()[2].split()[-2:] == ["n/a", "n/a"]
     page = (tmp_path / "report.html").read_text()
-    assert "Silhouette IoU" not in page and "PSNR, held-out views" in page
+    assert "IoU" not in page and "LPIPS" not in page and "PSNR, held-out views" in page
 
 
 def test_without_held_out_views_ground_truth_or_renders(sphere_run, sphere_scene, tmp_path):

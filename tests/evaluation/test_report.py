@@ -30,7 +30,7 @@ def test_the_page_holds_everything_and_asks_the_network_for_nothing(report):
     assert "&lt;sphere&gt;" in own  # the resolved conf, escaped
     assert "Chamfer" in own and "visual hull" in own
     assert "held-out cameras" in text and "eikonal" in text
-    assert "12 s to step 700, 18 ms a step" in own and "345 MB" in own
+    assert "12 s to step 700, 18 ms a step" in own and "345 MB" in own and "IoU 0.9" in own
     assert "64 × 48 pixels" in own and "view 4, held out" in own
     assert len(text) < 15e6
 

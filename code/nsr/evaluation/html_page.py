@@ -13,11 +13,11 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 48px 28px 80px; }
+main { max-width: 1280px; margin: 0 auto; padding: 48px 28px 80px; }
 h1 { font-size: 34px; line-height: 1.15; letter-spacing: -.02em; margin: 0 0 6px; }
 h2 { font-size: 21px; letter-spacing: -.01em; margin: 56px 0 14px; }
 p { margin: 0 0 14px; } .soft { color: var(--soft); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); gap: 14px; margin-top: 28px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(260px, 1fr)); gap: 14px; margin-top: 28px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; }
 .card .name, .card .remark { color: var(--soft); font-size: 13.5px; }
 .card .value { font-size: 27px; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
@@ -27,9 +27,9 @@ p { margin: 0 0 14px; } .soft { color: var(--soft); }
 .view header b { font-size: 17px; }
 .tag { font-size: 12px; padding: 1px 9px; border-radius: 99px; border: 1px solid currentColor; color: var(--train); }
 .tag.heldout { color: var(--heldout); }
-.pictures { display: grid; grid-template-columns: 1.5fr 1fr 1fr; gap: 14px; align-items: start; }
+.pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; align-items: start; }
 @media (max-width: 760px) { .pictures { grid-template-columns: 1fr; } }
-figure { margin: 0; } figure img { display: block; width: 100%; border-radius: 6px; background: #fff; }
+figure { margin: 0; position: relative; } figure img { display: block; width: 100%; border-radius: 6px; background: #fff; }
 figcaption { color: var(--soft); font-size: 13.5px; margin-top: 6px; }
 .slider { position: relative; overflow: hidden; border-radius: 6px; background: #fff; --at: 50%; }
 .slider img { display: block; width: 100%; border-radius: 0; }
@@ -41,8 +41,8 @@ figcaption { color: var(--soft); font-size: 13.5px; margin-top: 6px; }
   text-align: center; box-shadow: 0 1px 5px #0005; }
 .slider input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize; }
 .slider input:focus-visible ~ .bar { background: var(--train); }
-.slider .label { position: absolute; bottom: 8px; padding: 1px 8px; border-radius: 99px; background: #000a; color: #fff;
-  font-size: 12px; pointer-events: none; } .slider .left { left: 8px; } .slider .right { right: 8px; }
+.label { position: absolute; bottom: 8px; padding: 1px 8px; border-radius: 99px; background: #000a; color: #fff;
+  font-size: 12px; pointer-events: none; } .label.left { left: 8px; } .label.right { right: 8px; }
 .scale { display: inline-block; width: 120px; height: 9px; border-radius: 5px; vertical-align: baseline; margin: 0 6px;
   background: linear-gradient(90deg, #000004, #420a68, #932667, #dd513a, #fca50a, #fcffa4); }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; padding: 6px; }

@@ -106,7 +106,8 @@ def _view(pictures: Path, scene: Scene, score: ViewScore) -> dict:
     return {
         "name": f"View {score.view}",
         "heldout": score.split == "heldout",
-        "caption": f"PSNR {text(score.psnr, 2)} dB · SSIM {text(score.ssim, 3)} · IoU {text(score.iou, 4)}",
+        "caption": f"PSNR {text(score.psnr, 2)} dB · SSIM {text(score.ssim, 3)}"
+        + (f" · IoU {text(score.iou, 4)}" if np.isfinite(score.iou) else ""),
         "photograph": inline_picture(masked),
         "rendered": inline_picture(rendered),
         "error": inline_picture(error_map(rendered, photograph, mask)),

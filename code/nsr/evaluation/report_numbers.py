@@ -11,6 +11,8 @@ import torch
 
 from nsr.evaluation.views import ViewScore
 
+UNKNOWN = "n/a"
+
 
 def cards(metrics: dict) -> list[tuple[str, str, str]]:
     """(name, value, remark) of each summary figure of ``metrics.json``."""
@@ -41,14 +43,9 @@ def cards(metrics: dict) -> list[tuple[str, str, str]]:
     if true_genus is not None:
         remark += f" (true: {true_genus})"
     found.append(("Components", str(topology["components"]), remark))
-    found.append(("Training", duration(metrics["train_seconds"]), f"step {metrics['step']:,}"))
-    found.append(
-        (
-            "Peak memory",
-            f"{text(metrics['peak_memory_mb'], 0)} MB",
-            f"evaluated in {duration(metrics['eval_seconds'])}",
-        )
-    )
+    memory = metrics["peak_memory_mb"]
+    remark = f"step {metrics['step']:,}" + ("" if memory is None else f", {memory:,.0f} MB of memory at most")
+    found.append(("Training", duration(metrics["train_seconds"]), remark))
     return found
 
 
@@ -85,12 +82,12 @@ def view_row(score: ViewScore) -> list[str]:
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "n/a"
+        return UNKNOWN
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def text(value: float | None, digits: int) -> str:
-    return "n/a" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+    return UNKNOWN if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _column(log: Path, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from nsr.evaluation.html_page import html_page, section, table
+from nsr.evaluation.report_numbers import UNKNOWN
 
 FILE_NAMES = {
     "ply": "mesh in world coordinates (PLY)",
@@ -38,7 +39,8 @@ def page(
         cards: name, value and remark of each summary figure.
         mesh: HTML of the figure to turn.
         views: per shown view its name, caption, whether it was held out, size (H, W) and pictures as data URLs.
-        psnr: HTML of the figure of every view's PSNR, or None; view_rows: texts under ``VIEW_COLUMNS``.
+        psnr: HTML of the figure of every view's PSNR, or None.
+        view_rows: texts under ``VIEW_COLUMNS``; a column that nothing is known of is left out.
         losses: HTML of the figure, or None.
         timings: what was measured and its value, as text.
         scene: HTML of what went in.
@@ -56,7 +58,9 @@ def page(
     if view_rows:
         remark = "PSNR and SSIM over the object's mask alone; the hull is the visual hull of the training views."
         classes = ["heldout" if row[1] == "held out" else "train" for row in view_rows]
-        sections.append(section("Every view", (psnr or "") + table(VIEW_COLUMNS, view_rows, classes), remark))
+        known = [place for place in range(len(VIEW_COLUMNS)) if any(row[place] != UNKNOWN for row in view_rows)]
+        names, rows = [VIEW_COLUMNS[place] for place in known], [[row[place] for place in known] for row in view_rows]
+        sections.append(section("Every view", (psnr or "") + table(names, rows, classes), remark))
     if losses:
         sections.append(section("Training", losses, "Weighted terms by name, and their sum; PSNR of each step's rays."))
     sections.append(section("Time and memory", _facts(timings)))
@@ -96,7 +100,7 @@ def _view(view: dict) -> str:
 <img alt="render" src="{view["rendered"]}"><img class="over" alt="photograph" src="{view["photograph"]}">
 <input type="range" min="0" max="100" value="50" step="0.2" aria-label="photograph or render"><span class="bar"></span>
 <span class="label left">photograph</span><span class="label right">render</span></div></figure>
-<figure><img alt="error map" src="{view["error"]}"><figcaption>error</figcaption></figure>
-<figure><img alt="normals" src="{view["normal"]}"><figcaption>normals of the surface</figcaption></figure>
+<figure><img alt="error map" src="{view["error"]}"><span class="label left">error</span></figure>
+<figure><img alt="normals" src="{view["normal"]}"><span class="label left">normals</span></figure>
 </div></article>
 """

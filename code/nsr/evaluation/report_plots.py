@@ -165,7 +165,7 @@ def loss_figure(log: Path):
     flat_layout(figure, height=460)
     figure.update_layout(legend={"orientation": "h", "y": -0.12}, margin={"l": 60, "r": 20, "t": 40, "b": 40})
     figure.update_xaxes(title="step", row=max(len(others), 1))
-    figure.update_yaxes(type="log", exponentformat="power", row=1, col=1)
+    figure.update_yaxes(type="log", dtick=1, exponentformat="power", row=1, col=1)
     return figure
 
 
