@@ -1,19 +1,14 @@
 """A textured sphere whose colours are known at every point."""
 
-import io
-import json
-import struct
 import sys
 
 import numpy as np
 import pytest
 import torch
 import trimesh
-from PIL import Image
 
 from nsr.errors import NsrError
 from nsr.meshing.export import export_mesh
-from nsr.meshing.glb import linear_colours
 from nsr.meshing.texels import rasterise
 from nsr.meshing.texture import bake_radiance, blend_photographs
 from nsr.meshing.unwrap import Unwrapped, unwrap
@@ -137,72 +132,6 @@ def test_a_held_out_photograph_is_not_looked_at(unwrapped, sphere_scene):
     for view in sphere_scene.heldout_views:
         sphere_scene.images[view] = torch.zeros_like(sphere_scene.images[view])
     assert (blend_photographs(*arguments).picture == before).all()
-
-
-def read_glb(content):
-    """The two chunks of a binary glTF, by the specification (section 4.4)."""
-    magic, version, length = struct.unpack("<4sII", content[:12])
-    assert (magic, version, length) == (b"glTF", 2, len(content))
-    size, kind = struct.unpack("<I4s", content[12:20])
-    assert kind == b"JSON" and size % 4 == 0
-    tree = json.loads(content[20 : 20 + size])
-    rest = content[20 + size :]
-    binary_size, kind = struct.unpack("<I4s", rest[:8])
-    assert kind == b"BIN\0" and binary_size % 4 == 0 and len(rest) == 8 + binary_size
-    return tree, rest[8:]
-
-
-COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
-
-
-def accessor(tree, binary, number):
-    entry = tree["accessors"][number]
-    view = tree["bufferViews"][entry["bufferView"]]
-    start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
-    dtype, width = np.dtype(COMPONENTS[entry["componentType"]]), WIDTHS[entry["type"]]
-    assert start % dtype.itemsize == 0 and entry["count"] * width * dtype.itemsize <= view["byteLength"]
-    values = np.frombuffer(binary, dtype, entry["count"] * width, start).reshape(entry["count"], width)
-    assert values.max(axis=0) == pytest.approx(entry["max"]) and values.min(axis=0) == pytest.approx(entry["min"])
-    return values
-
-
-def test_a_textured_glb_keeps_to_the_specification(unwrapped, baked, tmp_path):
-    normals = unwrapped.mesh.vertices / RADIUS
-    path = export_mesh(unwrapped.mesh, tmp_path / "a.glb", normals=normals, texture=baked, unlit=True)
-    tree, binary = read_glb(path.read_bytes())
-    assert tree["asset"]["version"] == "2.0" and tree["buffers"][0]["byteLength"] <= len(binary)
-    (primitive,) = tree["meshes"][0]["primitives"]
-    assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "TEXCOORD_0"}
-    positions, read_normals, uv = (
-        accessor(tree, binary, primitive["attributes"][name]) for name in ("POSITION", "NORMAL", "TEXCOORD_0")
-    )
-    indices = accessor(tree, binary, primitive["indices"]).reshape(-1, 3)
-    assert indices.max() == len(positions) - 1
-    np.testing.assert_allclose(positions[indices], unwrapped.mesh.triangles, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(read_normals, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(uv, np.stack([baked.uv[:, 0], 1 - baked.uv[:, 1]], axis=1), atol=1e-6)  # v downwards
-    material = tree["materials"][primitive["material"]]
-    assert "KHR_materials_unlit" in material["extensions"] and "KHR_materials_unlit" in tree["extensionsUsed"]
-    texture = tree["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]
-    image = tree["images"][texture["source"]]
-    view = tree["bufferViews"][image["bufferView"]]
-    start = view.get("byteOffset", 0)
-    picture = np.array(Image.open(io.BytesIO(binary[start : start + view["byteLength"]])))
-    assert (picture[..., :3] == baked.picture).all()
-
-
-def test_vertex_colours_of_a_glb_are_linear(ball, tmp_path):
-    colours = np.zeros((len(ball.vertices), 3), dtype=np.uint8)
-    colours[:, 1], colours[:, 2] = 128, 255
-    tree, binary = read_glb(export_mesh(ball, tmp_path / "a.glb", colours=colours).read_bytes())
-    (primitive,) = tree["meshes"][0]["primitives"]
-    assert "NORMAL" not in primitive["attributes"] and "TEXCOORD_0" not in primitive["attributes"]
-    number = primitive["attributes"]["COLOR_0"]
-    assert tree["accessors"][number]["normalized"] and "extensionsUsed" not in tree
-    read = accessor(tree, binary, number) / 65535
-    np.testing.assert_allclose(read[0], [0, 0.21586, 1, 1], atol=2e-5)  # of sRGB 128, by its definition
-    assert (np.diff(linear_colours(np.repeat(np.arange(256)[:, None], 3, axis=1))[:, 0].astype(int)) > 0).all()
 
 
 def test_an_obj_finds_its_material_and_picture(unwrapped, baked, tmp_path):

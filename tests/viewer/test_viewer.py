@@ -1,9 +1,7 @@
 """The viewer as a browser shows it: a headless Chromium is the client, and what it draws is read back."""
 
 import contextlib
-import subprocess
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -15,16 +13,6 @@ from nsr.viewer.follower import RunFollower
 viser = pytest.importorskip("viser", reason="the viewer's library is not installed")
 
 from nsr.viewer.viewer import Viewer, start_server  # noqa: E402
-
-PATIENCE = 120  # seconds for a browser on a busy machine
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, f"no {what} after {PATIENCE} s"
-        time.sleep(0.1)
-    return found
 
 
 @contextlib.contextmanager
@@ -49,40 +37,12 @@ def viewer(watched):
 
 
 @pytest.fixture
-def client(viewer, chromium, tmp_path):
+def client(viewer, open_browser):
     """The browser, as the server knows it."""
-    flags = (
-        "--headless --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --disable-background-networking "
-        "--disable-component-update --disable-sync --no-first-run --window-size=700,500 --remote-debugging-port=0"
-    ).split()
-    address = f"http://127.0.0.1:{viewer.server.get_port()}"
-    command = [chromium, *flags, f"--user-data-dir={tmp_path / 'profile'}", address]
-    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(viewer.server.get_clients, "client")
-        yield next(iter(viewer.server.get_clients().values()))
-    finally:
-        browser.terminate()
-        browser.wait()
+    return open_browser(viewer.server)
 
 
-def seen(client):
-    """What is not white in the browser: ``[H, W]`` bool, and the picture.
-
-    A browser that is still setting up its page loses requests: they are made again.
-    """
-
-    def rendered():
-        try:
-            return client.get_render(120, 160, timeout=10)
-        except TimeoutError:
-            return None
-
-    picture = wait_for(lambda: [found] if (found := rendered()) is not None else [], "render")[0][..., :3].astype(int)
-    return np.abs(picture - 255).max(axis=-1) > 40, picture
-
-
-def test_a_browser_sees_the_surface_every_way_and_the_next_checkpoint(viewer, client, watched):
+def test_a_browser_sees_the_surface_every_way_and_the_next_checkpoint(viewer, client, watched, wait_for, seen):
     panel = viewer.panel
     panel.cameras.value = False
     panel.pixels.value = 128
@@ -126,7 +86,7 @@ def test_a_browser_sees_the_surface_every_way_and_the_next_checkpoint(viewer, cl
     wait_for(lambda: "no surface inside the sphere" in panel.status.content, "word about it")
 
 
-def test_what_the_panel_offers(viewer, watched):
+def test_what_the_panel_offers(viewer, watched, wait_for):
     assert viewer.levels == 4
     assert [viewer.panel.levels.min, viewer.panel.levels.max, viewer.panel.levels.value] == [1, 4, 4]
     wait_for(lambda: viewer.mesh is not None, "mesh")
@@ -140,7 +100,7 @@ def test_what_the_panel_offers(viewer, watched):
     wait_for(lambda: all(handle.image is None for handle in viewer.stage.frusta.values()), "end of the photographs")
 
 
-def test_it_opens_before_the_first_checkpoint(watched):
+def test_it_opens_before_the_first_checkpoint(watched, wait_for):
     for path in (watched.folder / "checkpoints").iterdir():
         path.unlink()
     with viewer_of(watched, None) as viewer:
