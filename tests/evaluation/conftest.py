@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nsr.config.schema import RayTracerConfig
+from nsr.config.schema import Config, RayTracerConfig
 from nsr.evaluation.evaluate import evaluate_run
 from nsr.rendering.ray_tracing import RayTracer
 from nsr.scenes.cameras import Cameras
@@ -38,6 +38,7 @@ class SphereRun:
     renderer: SimpleNamespace
     cameras: Cameras
     folder: Path
+    config: Config = field(default_factory=Config)
     train_seconds: float = 12.5
     peak_memory_mb: float = 345.0
     step: int = 700

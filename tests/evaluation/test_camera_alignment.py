@@ -52,7 +52,7 @@ def test_unknown_ways_are_named(sphere_scene):
 
 def test_the_mesh_is_moved_before_it_is_written_and_measured(sphere_run, sphere_scene, tmp_path):
     """A sphere of .62 in the drifted frame is one of .62 / .9 about the drift's own origin."""
-    sphere_run.cameras = drifted(sphere_scene)
+    sphere_run.cameras, sphere_run.config.train.train_cameras = drifted(sphere_scene), True
     metrics = evaluate_run(
         sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False, align_cameras=True
     )

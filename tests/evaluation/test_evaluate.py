@@ -9,6 +9,7 @@ import trimesh
 
 from nsr.errors import NsrError
 from nsr.evaluation.evaluate import evaluate_run, format_metrics
+from nsr.scenes.cameras import Cameras
 from nsr.scenes.pictures import read_picture
 
 
@@ -113,6 +114,16 @@ def test_a_scene_of_other_views_than_the_run_is_refused(sphere_run, sphere_scene
     with pytest.raises(NsrError, match="has 8 views, but the run was trained on a scene of 3"):
         evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_scene_in_another_unit_sphere_is_refused(sphere_run, sphere_scene, tmp_path):
+    poses = sphere_scene.cameras.poses.clone()
+    poses[:, :3, 3] *= 1.1  # as after a scale_mat of a tenth less
+    sphere_scene.cameras = Cameras(sphere_scene.cameras.intrinsics, poses)
+    with pytest.raises(NsrError, match="its cameras or its unit sphere are not those that the run was trained with"):
+        evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
+    sphere_run.config.train.train_cameras = True
+    assert evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32, render=False)["geometry"]
 
 
 def test_the_mesh_ends_at_the_bounding_sphere_of_the_run(sphere_run, sphere_scene, tmp_path):

@@ -83,11 +83,14 @@ def load_run_and_scene(
         NsrError: checkpoint, conf or scene cannot be read, or do not belong together.
     """
     from nsr.training.idr_checkpoint import is_idr_checkpoint, load_idr_run
-    from nsr.training.run import load_run
+    from nsr.training.run import load_run, require_scene_of
 
     if not is_idr_checkpoint(checkpoint):
         run = load_run(run_folder, checkpoint, device)
-        return run, scene_of(run.config.dataset, data_dir) if needs_scene else None
+        scene = scene_of(run.config.dataset, data_dir) if needs_scene else None
+        if scene is not None:
+            require_scene_of(run, scene)
+        return run, scene
     config = config or _conf_of_idr_run(run_folder)
     scene = scene_of(config.dataset, data_dir)
     return load_idr_run(run_folder, checkpoint, config, scene.cameras, device), scene

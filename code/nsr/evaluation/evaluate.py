@@ -26,6 +26,7 @@ from nsr.meshing.export import export_mesh
 from nsr.meshing.extraction import extract_mesh
 from nsr.meshing.output import writing_to
 from nsr.scenes.scene import Scene
+from nsr.training.run import require_scene_of
 
 FLOATING_RESOLUTION = 128  # at which pieces beside the object are counted
 METRICS_FILE = "metrics.json"
@@ -81,14 +82,10 @@ def evaluate_run(
         ``peak_memory_mb`` of the training, ``step`` and ``files``.
 
     Raises:
-        NsrError: the scene has not as many views as the run, the folder cannot be written, the field has no surface,
+        NsrError: the scene is not the run's (see ``require_scene_of``), the folder cannot be written, the field has no surface,
             or the ground truth cannot be read.
     """
-    if len(scene) != len(run.cameras):
-        raise NsrError(
-            f"{scene.folder}: has {len(scene)} views, but the run was trained on a scene of {len(run.cameras)}; "
-            "evaluate it on the scene that it was trained on"
-        )
+    require_scene_of(run, scene)
     started = time.perf_counter()
     folder = Path(output_folder)
     with writing_to(folder, "the evaluation"):

@@ -9,13 +9,16 @@ import torch
 
 from nsr.config.reader import load_config
 from nsr.config.schema import Config
-from nsr.errors import CheckpointError
+from nsr.errors import CheckpointError, SceneError
 from nsr.rendering.bounds import HullBounds
 from nsr.rendering.model import build_renderer
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.scene import Scene
 from nsr.training.checkpoints import load_checkpoint
 from nsr.training.run_folder import LATEST, RUN_CONF, find_checkpoint
+
+CAMERA_TOLERANCE = 1e-3  # of the largest number in the matrices
 
 
 @dataclass
@@ -60,6 +63,30 @@ def load_run(run_folder: Path | str, checkpoint: Path | str = LATEST, device: to
     cameras = Cameras(state["intrinsics"], state["poses"])
     figures = state["step"], state["train_seconds"], state["peak_memory_mb"], state["renderer"]["progress"]
     return Run(folder, config, renderer, cameras, *figures)
+
+
+def require_scene_of(run: Run, scene: Scene) -> None:
+    """Check that a scene is the one that a run was trained on, as far as the cameras tell.
+
+    Raises:
+        SceneError: it has another number of views, or, in runs that kept their cameras, other cameras in the frame of
+            its unit sphere.
+    """
+    if len(scene) != len(run.cameras):
+        raise SceneError(
+            f"{scene.folder}: has {len(scene)} views, but the run was trained on a scene of {len(run.cameras)}; "
+            "name the scene that it was trained on"
+        )
+    if run.config.train.train_cameras:
+        return
+    for matrices in ("poses", "intrinsics"):
+        own, given = getattr(run.cameras, matrices), getattr(scene.cameras, matrices)
+        given = given.to(own)
+        if (own - given).abs().max() > CAMERA_TOLERANCE * given.abs().max():
+            raise SceneError(
+                f"{scene.folder}: its cameras or its unit sphere are not those that the run was trained with; name the "
+                "scene that it was trained on, as it was then"
+            )
 
 
 def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None:
