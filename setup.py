@@ -1,11 +1,11 @@
 """What pyproject.toml cannot say: packages outside ``code/nsr``, and the compiled operators.
 
-The confs and the operators' sources live beside the code and travel inside the package as ``nsr/confs`` and
-``nsr/csrc``.  The operators are compiled where a compiler and torch are found, with CUDA where torch has it and nvcc is
-there; torch is looked for but never imported, so that an isolated build needs nothing but setuptools.
-NSR_CUDA_ARCHITECTURES (such as "80 90") builds for CUDA whatever torch is, and for those architectures only.  Where
-something is missing the installation goes on without: the operators are then compiled at their first use, or run as
-plain PyTorch.
+The confs, the operators' sources and the trained networks live beside the code and travel inside the package as
+``nsr/confs``, ``nsr/csrc`` and ``nsr/trained_models``.  The operators are compiled where a compiler and torch are
+found, with CUDA where torch has it and nvcc is there; torch is looked for but never imported, so that an isolated
+build needs nothing but setuptools. NSR_CUDA_ARCHITECTURES (such as "80 90") builds for CUDA whatever torch is, and for
+those architectures only. Where something is missing the installation goes on without: the operators are then compiled
+at their first use, or run as plain PyTorch.
 """
 
 import os
@@ -56,9 +56,13 @@ class BuildOperators(build_ext):
 TOOLS = find_tools()
 
 setup(
-    packages=[*find_packages("code", include=["nsr", "nsr.*"]), "nsr.confs", "nsr.csrc"],
-    package_dir={"": "code", "nsr.confs": "confs", "nsr.csrc": "csrc"},
-    package_data={"nsr.confs": ["*.conf", "**/*.conf"], "nsr.csrc": ["**/*.h", "**/*.cpp", "**/*.cu"]},
+    packages=[*find_packages("code", include=["nsr", "nsr.*"]), "nsr.confs", "nsr.csrc", "nsr.trained_models"],
+    package_dir={"": "code", "nsr.confs": "confs", "nsr.csrc": "csrc", "nsr.trained_models": "trained_models"},
+    package_data={
+        "nsr.confs": ["*.conf", "**/*.conf"],
+        "nsr.csrc": ["**/*.h", "**/*.cpp", "**/*.cu"],
+        "nsr.trained_models": ["*.md", "**/*.md", "**/*.pt"],
+    },
     # Optional: an operator that does not compile must not keep the rest from being installed.
     ext_modules=[Extension("nsr._native", sources=[], optional=True)] if TOOLS else [],
     cmdclass={"build_ext": BuildOperators},

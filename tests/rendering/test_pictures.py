@@ -1,8 +1,8 @@
 """Pictures of renders."""
 
 import numpy as np
-
-from nsr.rendering.pictures import as_uint8, depth_picture, normal_picture
+from nsr.rendering.pictures import depth_picture, normal_picture
+from nsr.scenes.pictures import as_uint8
 
 
 def test_colours_are_rounded_and_cut():

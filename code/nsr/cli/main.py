@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import nsr
-from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, pack, scene, swap, train, view
+from nsr.cli import compare, compare_meshes, doctor, dtu, evaluate, mesh, pack, prior, scene, swap, train, view
 from nsr.errors import NsrError
 
 USER_ERROR = 2
@@ -36,6 +36,7 @@ examples:
   nsr mesh exps/default_mug                  a coloured or textured mesh, as PLY, OBJ or GLB
   nsr compare exps/default_mug exps/idr_mug  their figures and curves beside each other
   nsr swap exps/idr_65 exps/idr_110          the shape of one run in the colours of another
+  nsr prior train depth-denoising            networks that give depth, normals, albedo and shading
   nsr doctor                                 what this machine has
 
 A scene folder holds image/, mask/ and cameras.npz.  'nsr COMMAND --help' says more about each.
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nsr {nsr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, view, mesh, swap, dtu, compare_meshes, compare, pack, scene, doctor):
+    for module in (train, evaluate, view, mesh, swap, dtu, compare_meshes, compare, pack, scene, prior, doctor):
         module.add_command(commands)
     arguments = parser.parse_args(argv)
     return run(lambda: arguments.run(arguments))

@@ -9,7 +9,8 @@ import numpy as np
 
 from nsr.evaluation.views import save_picture
 from nsr.rendering.image import RenderedView, render_view
-from nsr.rendering.pictures import as_uint8, normal_picture
+from nsr.rendering.pictures import normal_picture
+from nsr.scenes.pictures import as_uint8
 from nsr.scenes.scene import Scene
 
 GAP = 8

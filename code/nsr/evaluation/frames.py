@@ -12,9 +12,9 @@ from nsr.atomic import whole_file
 from nsr.errors import NsrError
 from nsr.evaluation.views import save_picture
 from nsr.rendering.image import render_view
-from nsr.rendering.pictures import as_uint8
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.pictures import as_uint8
 
 
 def render_frames(

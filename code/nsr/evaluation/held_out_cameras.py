@@ -14,7 +14,7 @@ from nsr.scenes.similarity import Similarity
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.losses import LossInputs, mask_bce, rgb_l1
 from nsr.training.pixel_sampler import PixelSampler
-from nsr.training.schedules import cosine
+from nsr.schedules import cosine
 
 HELD_OUT = (CARRIED, REFINED) = ("carried", "refined")
 STEPS = 150

@@ -17,8 +17,8 @@ from nsr.evaluation.perceptual import find_lpips
 from nsr.meshing.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
 from nsr.rendering.image import RenderedView, render_view
-from nsr.rendering.pictures import as_uint8, normal_picture
-from nsr.scenes.pictures import write_picture
+from nsr.rendering.pictures import normal_picture
+from nsr.scenes.pictures import as_uint8, write_picture
 from nsr.scenes.scene import Scene
 from nsr.scenes.silhouettes import Silhouettes
 from nsr.scenes.trust import assess_views

@@ -5,10 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-
-def as_uint8(picture: np.ndarray) -> np.ndarray:
-    """[0, 1] to 0..255, rounded."""
-    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+from nsr.scenes.pictures import as_uint8
 
 
 def normal_picture(normal: np.ndarray, hit: np.ndarray, rotation: np.ndarray) -> np.ndarray:

@@ -71,6 +71,11 @@ def read_alpha(path: str | Path) -> np.ndarray | None:
         return np.array(picture.getchannel("A")) if "A" in picture.getbands() else None
 
 
+def as_uint8(picture: np.ndarray) -> np.ndarray:
+    """[0, 1] to 0..255, rounded."""
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+
+
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write ``[H, W, 3]`` uint8 RGB or ``[H, W]`` bool (0 and 255) in the format of the path's suffix."""
     picture = np.asarray(picture)

@@ -14,7 +14,7 @@ from nsr.rendering.surface import SurfaceRendering
 from nsr.rendering.volume import VolumeRendering
 from nsr.training.fine_levels import stencil
 from nsr.training.pixel_sampler import PixelBatch
-from nsr.training.schedules import cosine, milestones
+from nsr.schedules import cosine, milestones
 
 
 @dataclass

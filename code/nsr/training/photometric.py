@@ -16,7 +16,7 @@ from nsr.scenes.image_pyramid import ImagePyramid
 from nsr.scenes.scene import Scene
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.pixel_sampler import PixelBatch
-from nsr.training.schedules import cosine, ramp
+from nsr.schedules import cosine, ramp
 from nsr.training.source_views import choose_source_views
 
 LEVELS = 4

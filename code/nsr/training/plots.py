@@ -14,9 +14,9 @@ from nsr.meshing.colour import vertex_colours
 from nsr.meshing.export import export_mesh
 from nsr.meshing.extraction import extract_mesh
 from nsr.rendering.image import render_view
-from nsr.rendering.pictures import as_uint8, depth_picture, normal_picture
+from nsr.rendering.pictures import depth_picture, normal_picture
 from nsr.scenes.cameras import Cameras
-from nsr.scenes.pictures import write_picture
+from nsr.scenes.pictures import as_uint8, write_picture
 from nsr.scenes.resize import resize_intrinsics, resize_picture
 from nsr.training.run_folder import PLOT_FOLDER
 from nsr.training.run_page import write_run_page

@@ -6,11 +6,9 @@ import contextlib
 import dataclasses
 import logging
 import math
-import random
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from nsr.config.schema import Config
@@ -21,6 +19,8 @@ from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 from nsr.scenes.visual_hull import VisualHull
+from nsr.schedules import cosine, milestones, ramp
+from nsr.seeding import seed_everything
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
@@ -40,7 +40,6 @@ from nsr.training.outline_alignment import with_outlines_aligned
 from nsr.training.pixel_sampler import PixelSampler
 from nsr.training.plots import draw_plots
 from nsr.training.run import renderer_state, restore_renderer
-from nsr.training.schedules import cosine, milestones, ramp
 from nsr.training.sparse_surface import SparseSurface
 from nsr.training.stages import Stages, without_masks
 from nsr.training.start import assess_and_carve, rough_surface, start_renderer
@@ -374,13 +373,6 @@ class Trainer:
                 f"the training diverged: {bad[0]} is not finite at step {self.clock.step}; lower train.learning_rate, "
                 f"or set train.gradient_clip = 1"
             )
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch on every device."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def _next_mark(progress: float, spacing: float) -> float:

@@ -10,9 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from nsr.evaluation.figures import shaded_surface
 from nsr.rendering.image import render_view
-from nsr.rendering.pictures import as_uint8, depth_picture, normal_picture
+from nsr.rendering.pictures import depth_picture, normal_picture
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.pictures import as_uint8
 
 NOTHING = 1e3  # depth where nothing was hit: beyond all that is drawn
 

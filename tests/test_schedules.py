@@ -1,10 +1,9 @@
 """Schedules over the run."""
 
 import pytest
-
 from nsr.config.schema import Config
+from nsr.schedules import cosine, milestones, ramp
 from nsr.training.losses import mask_alpha
-from nsr.training.schedules import cosine, milestones, ramp
 
 
 def test_milestones_multiply_when_they_are_reached():

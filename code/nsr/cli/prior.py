@@ -1,0 +1,89 @@
+"""``nsr prior``: train, test and export the shading and depth networks."""
+
+from __future__ import annotations
+
+import argparse
+
+from nsr.cli.arguments import add_device
+from nsr.cli.locations import output_folder
+from nsr.priors.networks.common.family import Family, families
+from nsr.priors.networks.common.options import add_export_arguments, add_test_arguments, add_train_arguments
+
+_EXAMPLES = """\
+examples:
+  nsr prior train {family}                        from scratch, on scenes that are made
+  nsr prior train {family} --seconds 600 --name quick
+  nsr prior train {family} --retrain              go on after an interruption
+  nsr prior test {family}                         the newest run, or the checkpoint that ships
+  nsr prior test {family} --data photos/frames    a folder of one's own
+
+A run is written to exps/priors/FAMILY/NAME/.  docs/priors.md says what each family is for and what its files are.
+"""
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    known = families()
+    parser = commands.add_parser(
+        "prior",
+        help="shading and depth networks: train, test, export",
+        description="Networks that turn what a camera or depth sensor sees into depth, normals, albedo and shading.",
+        epilog=_EXAMPLES.format(family=next(iter(known), "FAMILY")),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="train|test|export", required=True)
+    for command, help_line, run in (
+        ("train", "train a network", _train),
+        ("test", "predict whole frames and measure them", _test),
+        ("export", "write a network in another format", _export),
+    ):
+        of_command = actions.add_parser(command, help=help_line, description=help_line)
+        names = of_command.add_subparsers(title="families", metavar="FAMILY", required=True)
+        for family in known.values():
+            _add_family(names, family, command, run)
+
+
+def _add_family(names: argparse._SubParsersAction, family: Family, command: str, run) -> None:
+    parser = names.add_parser(family.name, help=family.help, description=family.help)
+    add_device(parser)
+    if command == "train":
+        add_train_arguments(parser, family.defaults)
+    elif command == "test":
+        add_test_arguments(parser, family.defaults)
+    else:
+        add_export_arguments(parser)
+    family.add_arguments(parser, command)
+    parser.set_defaults(run=run, family=family)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    # torch takes seconds to import: help and wrong flags are answered without it
+    from nsr.cli.device import choose_device
+    from nsr.priors.networks.common.trainer import train_family
+
+    arguments.output = output_folder(arguments.output)
+    run = train_family(arguments.family, arguments, choose_device(arguments.gpu))
+    if arguments.verbose:
+        print(f"{run}: trained; nsr prior test {arguments.family.name} --name {run.name}")
+    return 0
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from nsr.cli.device import choose_device
+    from nsr.priors.networks.common.evaluation import test_family
+
+    arguments.output = output_folder(arguments.output)
+    folder, means = test_family(arguments.family, arguments, choose_device(arguments.gpu))
+    if arguments.verbose:
+        print("  ".join(f"{name} {value:.4g}" for name, value in means.items()))
+        print(f"results: {folder}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from nsr.priors.networks.common.checkpoints import task_from_checkpoint
+    from nsr.priors.networks.common.run_folder import find_checkpoint
+
+    family = arguments.family
+    checkpoint = find_checkpoint(output_folder(arguments.output), family.name, arguments.name, arguments.checkpoint)
+    print(family.export(task_from_checkpoint(checkpoint, family), arguments.path, arguments))
+    return 0

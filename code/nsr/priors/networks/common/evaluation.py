@@ -1,0 +1,96 @@
+"""Testing a family's network on whole frames: figures, pictures, time."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from nsr.priors.networks.common.checkpoints import task_from_checkpoint
+from nsr.priors.networks.common.family import Family
+from nsr.priors.networks.common.logs import write_table
+from nsr.priors.networks.common.options import SHIPPED
+from nsr.priors.networks.common.panels import write_panels
+from nsr.priors.networks.common.run_folder import find_checkpoint, run_folder, shipped
+from nsr.priors.networks.common.samples import Sample, SampleDataset, to_device
+from nsr.priors.networks.common.task import Task
+
+METRICS = "metrics.csv"
+MEAN = "mean"
+
+
+def test_family(
+    family: Family, options: Namespace, device: torch.device | str = "cpu"
+) -> tuple[Path, dict[str, float]]:
+    """Test as the flags of ``nsr prior test`` say.
+
+    Writes ``metrics.csv`` (a row a frame and their mean), ``panels_NNN.png`` of the first frames and what the family
+    itself writes.
+
+    Returns:
+        the folder with the results, and the mean figures.
+
+    Raises:
+        NsrError: a checkpoint or the data cannot be used.
+    """
+    path = find_checkpoint(options.output, family.name, options.name, options.checkpoint)
+    task = task_from_checkpoint(path, family, device)
+    dataset = family.test_dataset(options)
+    folder = _results_folder(family, options, path)
+    rows = []
+    for index in tqdm(range(len(dataset)), desc="frames", unit="frame", disable=options.verbose != 1):
+        sample = dataset[index]
+        prediction, figures = evaluate(task, sample)
+        rows.append({"scene": sample["scene"], "name": sample["name"], **figures})
+        if index < options.panels:
+            write_panels(folder / f"panels_{index:03d}.png", task.panels(prediction, sample), columns=3)
+        family.write_results(prediction, sample, folder, options)
+        if options.verbose == 2:
+            print("  ".join(_told(name, value) for name, value in rows[-1].items()), flush=True)
+    means = mean_figures(rows)
+    write_table(folder / METRICS, [*rows, {"scene": MEAN, "name": "", **means}])
+    return folder, means
+
+
+def evaluate(task: Task, sample: Sample) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """Predict one frame; returns the maps on the CPU and the figures, the time it took among them."""
+    on_device = to_device(sample, task.device)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        prediction = to_device(task.predict(on_device), "cpu")  # waits for the device
+    spent = (time.perf_counter() - started) * 1000
+    return prediction, {**task.measure(prediction, sample), "milliseconds": spent}
+
+
+def evaluate_all(task: Task, dataset: SampleDataset) -> list[dict[str, float]]:
+    """The figures of every frame of a dataset."""
+    return [evaluate(task, dataset[index])[1] for index in range(len(dataset))]
+
+
+def mean_figures(rows: list[dict]) -> dict[str, float]:
+    """The mean of every number over the rows that have it; what is not finite is left out."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, (int, float)))
+    means = {}
+    for name in names:
+        values = [row[name] for row in rows if name in row and np.isfinite(row[name])]
+        means[name] = float(np.mean(values)) if values else float("nan")
+    return means
+
+
+def _results_folder(family: Family, options: Namespace, checkpoint: Path) -> Path:
+    """``test_<data>/`` of the run that is tested, or of ``shipped`` beside the runs."""
+    inside_a_run = checkpoint.parent.parent == run_folder(options.output, family.name, "")
+    name = checkpoint.parent.name if inside_a_run else SHIPPED if _is_shipped(checkpoint, family) else checkpoint.stem
+    return run_folder(options.output, family.name, name) / f"test_{Path(options.data).name}"
+
+
+def _is_shipped(checkpoint: Path, family: Family) -> bool:
+    return checkpoint.parent.name == family.name and checkpoint == shipped(family.name)
+
+
+def _told(name: str, value: object) -> str:
+    return f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
