@@ -101,8 +101,8 @@ def open_browser(chromium, tmp_path, wait_for):
 def seen(wait_for):
     """A function of a client to what is not white in its browser, ``[H, W]`` bool, and the picture, 120 x 160.
 
-    ``camera``: wxyz, position and fov of where to stand (without them, where the browser does).  A browser that is still
-    setting up its page loses requests: they are made again.
+    ``camera``: wxyz, position and fov of where to stand (without them, where the browser does).  A browser that is
+    still setting up its page loses requests: they are made again.
     """
 
     def look(client, **camera):

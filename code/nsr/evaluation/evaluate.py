@@ -82,8 +82,8 @@ def evaluate_run(
         ``peak_memory_mb`` of the training, ``step`` and ``files``.
 
     Raises:
-        NsrError: the scene is not the run's (see ``require_scene_of``), the folder cannot be written, the field has no surface,
-            or the ground truth cannot be read.
+        NsrError: the scene is not the run's (see ``require_scene_of``), the folder cannot be written, the field has no
+            surface, or the ground truth cannot be read.
     """
     require_scene_of(run, scene)
     started = time.perf_counter()

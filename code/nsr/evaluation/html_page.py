@@ -29,7 +29,8 @@ p { margin: 0 0 14px; } .soft { color: var(--soft); }
 .tag.heldout { color: var(--heldout); }
 .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: 14px; align-items: start; }
 @media (max-width: 760px) { .pictures { grid-template-columns: 1fr; } }
-figure { margin: 0; position: relative; } figure img { display: block; width: 100%; border-radius: 6px; background: #fff; }
+figure { margin: 0; position: relative; }
+figure img { display: block; width: 100%; border-radius: 6px; background: #fff; }
 figcaption { color: var(--soft); font-size: 13.5px; margin-top: 6px; }
 .slider { position: relative; overflow: hidden; border-radius: 6px; background: #fff; --at: 50%; }
 .slider img { display: block; width: 100%; border-radius: 0; }
