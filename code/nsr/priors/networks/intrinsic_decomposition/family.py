@@ -1,0 +1,160 @@
+"""The family on the command line: ``nsr prior train|test|export intrinsic-decomposition``."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nsr.errors import NsrError
+from nsr.priors.networks.common.family import Family
+from nsr.priors.networks.common.options import REAL, SYNTHETIC
+from nsr.priors.networks.intrinsic_decomposition.methods import METHODS
+
+if TYPE_CHECKING:
+    from nsr.priors.networks.common.samples import Sample, SampleDataset
+    from nsr.priors.networks.intrinsic_decomposition.task import IntrinsicTask
+
+_METHOD_HELP = "; ".join(f"{name}: {method.title}" for name, method in METHODS.items())
+
+
+class IntrinsicDecomposition(Family):
+    name = "intrinsic-decomposition"
+    help = "normals, albedo, light and shading residue of one picture"
+    defaults = {
+        "num": 1000,
+        "val": 0.03,
+        "patch": 64,
+        "epoch": 20,
+        "seconds": 660.0,
+        "batch": 16,
+        "lr": 1e-3,
+        "drop": 0.0,
+        "width": 32,
+    }
+    network_flags = ("width", "method", "discriminator_width")
+
+    def add_arguments(self, parser: ArgumentParser, command: str) -> None:
+        if command == "train":
+            own = parser.add_argument_group("the method")
+            own.add_argument("--method", choices=METHODS, default="3", help=f"{_METHOD_HELP} (default: %(default)s)")
+            own.add_argument(
+                "--backbone", metavar="FILE", help="a trained checkpoint whose SfSNet to start from, instead of its stage"
+            )
+            own.add_argument(
+                "--sfsnet-weights", metavar="FILE", help="published SfSNet weights to start from; they need --width 128"
+            )
+            own.add_argument(
+                "--mix", metavar="FOLDER", help="pseudo-labelled pictures to train on as well (see --labels of test)"
+            )
+            own.add_argument(
+                "--weight",
+                action="append",
+                default=[],
+                metavar="TERM=FACTOR",
+                help="scale a term of the losses (albedo, reconstruction, adversarial, ...); can be given again",
+            )
+            own.add_argument("--wt-decay", type=float, default=0.0, help="weight decay (default: %(default)s)")
+            own.add_argument(
+                "--discriminator-width", type=int, default=16, help="64 is the original (default: %(default)s)"
+            )
+            own.add_argument("--details", help="a note on the run, kept in its checkpoints")
+        elif command == "test":
+            parser.add_argument("--size", type=int, default=64, help="synthetic pictures' (default: %(default)s)")
+            parser.add_argument(
+                "--short-side", type=int, default=128, help="scale a folder's pictures to it; 0: not (default: %(default)s)"
+            )
+            parser.add_argument("--light", metavar="FILE", help="relight with the 27 coefficients of a text")
+            parser.add_argument(
+                "--labels", metavar="FOLDER", help="write predictions there as pseudo-labels, with their table"
+            )
+
+    def datasets(self, options: Namespace) -> tuple[SampleDataset, SampleDataset | None]:
+        from torch.utils.data import ConcatDataset
+
+        from nsr.priors.networks.common.samples import Subset
+        from nsr.priors.networks.common.splits import split_by_scene
+        from nsr.priors.networks.intrinsic_decomposition.faces import FaceFolder
+        from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import LIGHTS_PER_SCENE, SyntheticPictures
+
+        if options.data == SYNTHETIC:
+            dataset = SyntheticPictures(options.num * LIGHTS_PER_SCENE, options.patch, options.seed)
+        elif options.data == REAL:
+            raise NsrError("--data real has no labels to train on; give a FOLDER of the original format, or --mix")
+        else:
+            dataset = FaceFolder(options.data, options.patch, first=options.num)
+        train, held_out = split_by_scene(dataset.scenes, options.val, options.seed)
+        validation = Subset(dataset, held_out) if held_out else None
+        train_set = Subset(dataset, train)
+        if options.mix:
+            mixed = FaceFolder(options.mix, options.patch, synthetic=False)
+            scenes = train_set.scenes + mixed.scenes
+            train_set = ConcatDataset([train_set, mixed])
+            train_set.scenes = scenes
+        return train_set, validation
+
+    def test_dataset(self, options: Namespace) -> SampleDataset:
+        from nsr.priors.networks.intrinsic_decomposition.photographs import PhotographFolder
+        from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo, real_folder
+        from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
+
+        if options.data == SYNTHETIC:
+            return SyntheticPictures(options.num, options.size, options.seed)
+        folder = real_folder() if options.data == REAL else Path(options.data)
+        if PhotometricStereo.is_one(folder):
+            return PhotometricStereo(folder, options.short_side, options.num)
+        return PhotographFolder(folder, options.short_side, options.num)
+
+    def task(self, options: Namespace) -> IntrinsicTask:
+        from nsr.priors.networks.intrinsic_decomposition.task import IntrinsicTask
+
+        return IntrinsicTask(
+            options.method,
+            options.width,
+            options.drop,
+            options.discriminator_width,
+            options.patch,
+            _weights(options.weight),
+            options.wt_decay,
+            backbone_given=bool(options.backbone or options.sfsnet_weights) or options.finetune is not None,
+        )
+
+    def write_results(self, prediction: dict, sample: Sample, folder: Path, options: Namespace) -> None:
+        from nsr.priors.networks.intrinsic_decomposition.faces import read_light
+        from nsr.priors.networks.intrinsic_decomposition.results import write_decomposition, write_pseudo_label
+
+        light = read_light(Path(options.light)) if options.light else None
+        write_decomposition(prediction, sample, folder, light)
+        if options.labels:
+            write_pseudo_label(prediction, sample, Path(options.labels))
+
+    def initialise(self, task: IntrinsicTask, options: Namespace) -> None:
+        from nsr.priors.networks.intrinsic_decomposition.weights import backbone_of_checkpoint, import_sfsnet
+
+        given = options.backbone or options.sfsnet_weights
+        if not given:
+            return
+        if options.backbone and options.sfsnet_weights:
+            raise NsrError("--backbone and --sfsnet-weights: give one of them")
+        if not METHODS[options.method].from_backbone:
+            raise NsrError(f"--method {options.method} trains from scratch: leave out --backbone and --sfsnet-weights")
+        if options.backbone:
+            backbone_of_checkpoint(Path(given), task.network.backbone)
+        else:
+            import_sfsnet(Path(given), task.network.backbone)
+        task.network.adopt_backbone()
+
+
+def _weights(texts: list[str]) -> dict[str, float]:
+    """``TERM=FACTOR`` texts as numbers."""
+    weights = {}
+    for text in texts:
+        term, _, factor = text.partition("=")
+        try:
+            weights[term] = float(factor)
+        except ValueError as error:
+            raise NsrError(f"--weight {text}: write a term and a number, as in albedo=0.5") from error
+    return weights
+
+
+FAMILY = IntrinsicDecomposition()
