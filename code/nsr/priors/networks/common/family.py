@@ -53,6 +53,12 @@ class Family(ABC):
     def task(self, options: Namespace) -> Task:
         """A fresh task, of the flags of ``nsr prior train``."""
 
+    def initialise(self, task: Task, options: Namespace) -> None:
+        """Start a new run's task from other weights than random ones; by default nothing.
+
+        Not called where a checkpoint of the family is gone on with or fine-tuned.
+        """
+
     def write_results(self, prediction: dict, sample: dict, folder: Path, options: Namespace) -> None:
         """Write a tested frame's predictions in the family's own formats; by default nothing."""
 

@@ -104,6 +104,15 @@ class Task(ABC):
         """The parts of a training, in order."""
         return [Stage("train", 1.0, tuple(self.modules()))]
 
+    def begin(self, stage: Stage) -> None:
+        """A stage begins: change what it starts from, such as a part copied from another; by default nothing.
+
+        Called once a stage, not where a run is resumed within it.
+        """
+
+    def enter(self, stage: Stage) -> None:
+        """A stage is entered, anew or resumed: take note of what ``losses`` depends on; by default nothing."""
+
     def optimiser(self, name: str, parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
         """The optimiser of one of the modules."""
         return torch.optim.Adam(parameters, lr=rate)
@@ -163,6 +172,7 @@ def enter_stage(task: Task, stage: Stage) -> dict[str, list[nn.Parameter]]:
     Raises:
         NsrError: a prefix names nothing.
     """
+    task.enter(stage)
     names = [name for _, name, _ in named_parameters(task)]
     for prefix in stage.trainable:
         if not any(_under(name, prefix) for name in names):

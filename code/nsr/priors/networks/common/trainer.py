@@ -55,6 +55,8 @@ def train_family(family: Family, options: Namespace, device: torch.device | str 
     task = family.task(options)
     if state:
         load_modules(task, state, start)
+    else:
+        family.initialise(task, options)
     trainer = Trainer(family, task.to(device), train, validation, options)
     if options.retrain:
         trainer.restore(state)
@@ -105,7 +107,7 @@ class Trainer:
 
     def restore(self, state: dict) -> None:
         """Take over where a checkpoint ended."""
-        self._enter(state["stage"])
+        self._enter(state["stage"], resumed=True)
         self.epoch, self.best, self.progress.step = state["epoch"], state["best"], state["step"]
         for name, descent in self.descents.items():
             descent.optimiser.load_state_dict(state["optimisers"][name])
@@ -120,8 +122,10 @@ class Trainer:
             drop_last=shuffle and len(dataset) >= self.options.batch,
         )
 
-    def _enter(self, stage: int) -> None:
+    def _enter(self, stage: int, resumed: bool = False) -> None:
         """Freeze what a stage does not train; a new stage has new optimisers, and losses of its own to be best in."""
+        if stage != self.stage and not resumed:
+            self.task.begin(self.stages[stage])
         trainable = enter_stage(self.task, self.stages[stage])
         if stage != self.stage:
             self.stage, self.best = stage, float("inf")

@@ -17,7 +17,7 @@ from nsr.errors import NsrError
 from nsr.priors.networks.intrinsic_decomposition.faces import read_levels
 from nsr.priors.networks.intrinsic_decomposition.illumination import change_frame
 from nsr.priors.networks.intrinsic_decomposition.photographs import photograph
-from nsr.scenes.pictures import read_alpha
+from nsr.scenes.pictures import read_mask
 
 LIGHTS = "lights.txt"
 _REAL = "photometric/cat"
@@ -79,7 +79,7 @@ class PhotometricStereo(Dataset):
         if len(masks) != 1:
             raise NsrError(f"{folder}: holds {len(masks)} files *.mask.png; exactly one is needed")
         self.name = masks[0].name.removesuffix(".mask.png")
-        inside = _opaque(masks[0])
+        inside = read_mask(masks[0])[None] * np.float32(255)
         rows, columns = np.nonzero(inside[0] > 127)
         if not len(rows):
             raise NsrError(f"{masks[0]}: is empty; nothing is left to look at")
@@ -122,9 +122,3 @@ class PhotometricStereo(Dataset):
         normal = torch.zeros(3, *mask.shape)
         normal[:, mask] = change_frame(torch.from_numpy(inside).float(), dim=0)
         return normal
-
-
-def _opaque(path: Path) -> np.ndarray:
-    """A mask ``[1, H, W]`` in [0, 255]: the opacity of a picture that has one, else its brightness."""
-    alpha = read_alpha(path)
-    return alpha[None].astype(np.float32) if alpha is not None else read_levels(path).mean(0, keepdims=True)

@@ -89,7 +89,7 @@ class IntrinsicTask(Task):
         self.phase = next(phase for phase in self.phases if phase.name == stage.name)
 
     def begin(self, stage: Stage) -> None:
-        if self.phases[0].name == "backbone" and stage.name == self.phases[1].name:
+        if [phase.name for phase in self.phases[:2]] == ["backbone", stage.name]:
             self.network.adopt_backbone()
 
     def optimiser(self, name: str, parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:

@@ -1,0 +1,1 @@
+"""Pictures taken apart: normals, albedo, light in 27 harmonics, and the residue that harmonics cannot say."""
