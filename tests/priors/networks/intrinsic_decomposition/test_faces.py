@@ -5,8 +5,6 @@ import csv
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from nsr.errors import NsrError
 from nsr.priors.networks.intrinsic_decomposition.faces import (
     COLUMNS,
@@ -19,6 +17,7 @@ from nsr.priors.networks.intrinsic_decomposition.faces import (
     write_light,
 )
 from nsr.priors.networks.intrinsic_decomposition.illumination import shade
+from PIL import Image
 
 
 def write_face(folder, identity="000041", pose="1_3", size=(20, 24), mask=True, seed=0):

@@ -5,15 +5,29 @@ import csv
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from nsr.cli.main import main
 from nsr.priors.networks.common.checkpoints import read_checkpoint
 from nsr.priors.networks.intrinsic_decomposition.faces import FaceFolder, read_light
 from nsr.priors.networks.intrinsic_decomposition.family import FAMILY
+from PIL import Image
 
 NAME = "intrinsic-decomposition"
-SMALL = ("--num", 4, "--val", 0.25, "--patch", 32, "--width", 8, "--batch", 4, "--verbose", 0, "--discriminator-width", 4)
+SMALL = (
+    "--num",
+    4,
+    "--val",
+    0.25,
+    "--patch",
+    32,
+    "--width",
+    8,
+    "--batch",
+    4,
+    "--verbose",
+    0,
+    "--discriminator-width",
+    4,
+)
 
 
 def nsr(command, output, *arguments):
@@ -46,7 +60,18 @@ def labelled(runs, photographs):
     """The photographs with the skip network's labels; the results of the test beside."""
     labels = runs / "labels"
     for _ in range(2):  # labelling again replaces
-        arguments = ("--name", "labeller", "--data", photographs, "--short-side", 32, "--labels", labels, "--verbose", 0)
+        arguments = (
+            "--name",
+            "labeller",
+            "--data",
+            photographs,
+            "--short-side",
+            32,
+            "--labels",
+            labels,
+            "--verbose",
+            0,
+        )
         assert nsr("test", runs, *arguments) == 0
     return labels
 

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from nsr.priors.networks.intrinsic_decomposition.illumination import (
     LAMBERTIAN_CONSTANTS,
     ambient_light,
@@ -63,8 +62,9 @@ def test_shading_is_the_integral_of_a_smooth_light():
     light = torch.randn(27, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     # radiance from the coefficients: harmonics without the cosine lobe's factors, evaluated as normals would be
     factors = torch.tensor([math.pi] + [2 * math.pi / 3] * 3 + [math.pi / 4] * 5, dtype=torch.float64)
-    radiance = torch.einsum("kp,ck->cp", lambertian_basis(directions[None, :, None])[0, :, 0] / factors[:, None],
-                            light.view(3, 9))
+    radiance = torch.einsum(
+        "kp,ck->cp", lambertian_basis(directions[None, :, None])[0, :, 0] / factors[:, None], light.view(3, 9)
+    )
     normal = unit_normals(5, seed=2)
     cosine = torch.einsum("ip,in->np", directions, normal[0, :, 0]).clamp_min(0)
     irradiance = torch.einsum("np,cp,p->cn", cosine, radiance, area)

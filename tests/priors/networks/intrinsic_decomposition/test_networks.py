@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from nsr.priors.networks.intrinsic_decomposition.backbone import (
     Generator,
     LightEstimator,

@@ -5,11 +5,10 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from nsr.errors import NsrError
 from nsr.priors.networks.intrinsic_decomposition.photographs import PhotographFolder
 from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo, photometric_normals, real_folder
+from PIL import Image
 
 
 def sphere_folder(folder, size=48):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from nsr.errors import NsrError
 from nsr.priors.networks.intrinsic_decomposition.illumination import shade
 from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
@@ -62,7 +61,9 @@ def test_a_wall_casts_the_shadow_that_its_height_and_the_lamp_give():
     x, _ = pixel_grid(size)
     wall = np.where(np.abs(x) < 0.05, 0.4, 0.0)
     surface = Surface(wall, np.zeros((2, size, size)), np.ones((size, size), bool))
-    direction = np.array([1.0, 0.0, -1.0]) / np.sqrt(2)  # from the right: the shadow falls left, as far as the wall is high
+    direction = np.array([1.0, 0.0, -1.0]) / np.sqrt(
+        2
+    )  # from the right: the shadow falls left, as far as the wall is high
     visible = cast_shadow(surface, direction)[size // 2]
     line = x[0]
     assert visible[(line > -0.35) & (line < -0.15)].max() == 0

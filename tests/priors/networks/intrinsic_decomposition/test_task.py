@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from torch.utils.data import default_collate
-
 from nsr.errors import NsrError
 from nsr.priors.networks.common.task import Descent, enter_stage
 from nsr.priors.networks.intrinsic_decomposition.illumination import directional_light, shade
@@ -16,6 +14,7 @@ from nsr.priors.networks.intrinsic_decomposition.measures import (
 from nsr.priors.networks.intrinsic_decomposition.methods import METHODS, Term
 from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
 from nsr.priors.networks.intrinsic_decomposition.task import IntrinsicTask
+from torch.utils.data import default_collate
 
 SIZE = 32
 RESIDUE_METHODS = ("3", "4", "5", "6", "7")
@@ -111,7 +110,9 @@ def test_backbone_stage_judges_the_harmonics_and_hands_its_albedo_stack_on(batch
     losses = task.losses(batch)
     plain = task.network(batch["image"])
     difference = (plain["harmonic_reconstruction"] - batch["image"]).abs()
-    assert float(losses["reconstruction"]) == pytest.approx(0.5 * float(masked_mean(difference, batch["mask"])), rel=1e-5)
+    assert float(losses["reconstruction"]) == pytest.approx(
+        0.5 * float(masked_mean(difference, batch["mask"])), rel=1e-5
+    )
     begin(task, 1)
     own, backbone = task.network.own_albedo_stack.state_dict(), task.network.backbone.albedo_stack.state_dict()
     assert all(torch.equal(own[name], values) for name, values in backbone.items())
@@ -137,7 +138,9 @@ def test_discriminators_of_five_and_six_see_true_albedo_only(batch):
     pseudo = {**batch, "synthetic": torch.zeros_like(batch["synthetic"])}
     names, figures = changed(task, pseudo, descents)
     assert "discriminator" not in figures
-    assert not [name for name in names if name.startswith("discriminator") and "running" not in name and "num" not in name]
+    assert not [
+        name for name in names if name.startswith("discriminator") and "running" not in name and "num" not in name
+    ]
     _, figures = changed(task, batch, descents)
     assert figures["discriminator"] > 0 and figures["adversarial"] > 0
 
@@ -162,7 +165,9 @@ def test_weights_scale_terms_and_unknown_ones_are_refused(batch):
     for task in (plain, scaled):
         task.enter(task.stages()[1])
         task.train(False)
-    assert float(scaled.losses(batch)["reconstruction"]) == pytest.approx(3 * float(plain.losses(batch)["reconstruction"]))
+    assert float(scaled.losses(batch)["reconstruction"]) == pytest.approx(
+        3 * float(plain.losses(batch)["reconstruction"])
+    )
     descents = begin(scaled, 1)
     assert scaled.step(batch, descents)["adversarial"] == 0
     with pytest.raises(NsrError, match="no such term; it has adversarial, albedo, light, normal, reconstruction"):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from nsr.errors import CheckpointError
 from nsr.priors.networks.intrinsic_decomposition.backbone import SfSNet
 from nsr.priors.networks.intrinsic_decomposition.weights import NAMES, import_sfsnet
@@ -22,8 +21,13 @@ def published():
             shapes[f"{name}.{part}"] = (channels,)
 
     for name, outputs, inputs, kernel in (
-        ("conv1", 64, 3, 7), ("conv2", 128, 64, 3), ("nconv1", 128, 128, 1), ("nconv2", 64, 128, 3),
-        ("aconv1", 128, 128, 1), ("aconv2", 64, 128, 3), ("lconv", 128, 384, 1),
+        ("conv1", 64, 3, 7),
+        ("conv2", 128, 64, 3),
+        ("nconv1", 128, 128, 1),
+        ("nconv2", 64, 128, 3),
+        ("aconv1", 128, 128, 1),
+        ("aconv2", 64, 128, 3),
+        ("lconv", 128, 384, 1),
     ):
         convolution(f"{name}.conv.0", outputs, inputs, kernel)
         norm(f"{name}.conv.1", outputs)

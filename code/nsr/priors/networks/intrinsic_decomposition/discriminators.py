@@ -22,7 +22,7 @@ def _down(inputs: int, outputs: int, norm: type[nn.Module] | None, bias: bool) -
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN (Isola et al. 2017): ``[B, 3, H, W]``, sides of at least 32 -> a score for each patch ``[B, 1, h, w]``."""
+    """PatchGAN (Isola et al. 2017): ``[B, 3, H, W]``, sides of 32 or more -> a score a patch ``[B, 1, h, w]``."""
 
     def __init__(self, width: int = PATCH_WIDTH):
         super().__init__()
@@ -72,6 +72,4 @@ def discriminator_loss(
     discriminator: nn.Module, given: torch.Tensor, generated: torch.Tensor, label: float | torch.Tensor = 1.0
 ) -> torch.Tensor:
     """Half of: ``given`` albedo against its ``label``, and ``generated`` albedo (no gradient to it) against zero."""
-    return 0.5 * (
-        least_squares(discriminator(given), label) + least_squares(discriminator(generated.detach()), 0.0)
-    )
+    return 0.5 * (least_squares(discriminator(given), label) + least_squares(discriminator(generated.detach()), 0.0))

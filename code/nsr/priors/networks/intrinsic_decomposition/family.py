@@ -39,7 +39,9 @@ class IntrinsicDecomposition(Family):
             own = parser.add_argument_group("the method")
             own.add_argument("--method", choices=METHODS, default="3", help=f"{_METHOD_HELP} (default: %(default)s)")
             own.add_argument(
-                "--backbone", metavar="FILE", help="a trained checkpoint whose SfSNet to start from, instead of its stage"
+                "--backbone",
+                metavar="FILE",
+                help="a trained checkpoint whose SfSNet to start from, instead of its stage",
             )
             own.add_argument(
                 "--sfsnet-weights", metavar="FILE", help="published SfSNet weights to start from; they need --width 128"
@@ -62,7 +64,10 @@ class IntrinsicDecomposition(Family):
         elif command == "test":
             parser.add_argument("--size", type=int, default=64, help="synthetic pictures' (default: %(default)s)")
             parser.add_argument(
-                "--short-side", type=int, default=128, help="scale a folder's pictures to it; 0: not (default: %(default)s)"
+                "--short-side",
+                type=int,
+                default=128,
+                help="scale a folder's pictures to it; 0: not (default: %(default)s)",
             )
             parser.add_argument("--light", metavar="FILE", help="relight with the 27 coefficients of a text")
             parser.add_argument(

@@ -59,7 +59,7 @@ def shade(normal: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
 
 
 def relight(albedo: torch.Tensor, normal: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
-    """The matt surface ``albedo``, ``normal`` ``[B, 3, H, W]`` under another ``light`` ``[B, 27]``: ``[B, 3, H, W]``."""
+    """The matt surface ``albedo``, ``normal`` under another ``light`` ``[B, 27]``; other shapes ``[B, 3, H, W]``."""
     return albedo * shade(normal, light)
 
 

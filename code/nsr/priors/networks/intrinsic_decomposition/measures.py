@@ -38,7 +38,7 @@ def decomposition_figures(prediction: dict[str, Tensor], sample: dict) -> dict[s
     """Figures of one prediction (maps ``[C, H, W]``) against its sample; ground truth that is not there is left out.
 
     ``reconstruction_psnr_db`` is against the picture; beside it what the harmonics of the same network reach
-    (``harmonic_psnr_db``), and what the best 27 harmonics could with its normals and albedo (``best_harmonic_psnr_db``).
+    (``harmonic_psnr_db``), and what the best 27 could with its normals and albedo (``best_harmonic_psnr_db``).
     ``input_si_rmse`` is the scale-invariant albedo error of taking the picture itself for the albedo.
     """
     mask, image = sample["mask"], sample["image"]

@@ -99,9 +99,7 @@ def _separate_phases(pseudo_labels: bool) -> tuple[Phase, ...]:
     residue = _RESIDUE if pseudo_labels else (*_RESIDUE, "network.own_albedo_stack")
     return (
         Phase("albedo", 0.5, _ALBEDO, (Term("albedo", "smooth_l1", 10.0),), 1.0, pseudo_labels),
-        Phase(
-            "residue", 0.5, residue, (Term("albedo", "smooth_l1", 1.0), Term("reconstruction", "smooth_l1", 1.0))
-        ),
+        Phase("residue", 0.5, residue, (Term("albedo", "smooth_l1", 1.0), Term("reconstruction", "smooth_l1", 1.0))),
     )
 
 

@@ -17,7 +17,7 @@ MASKS = "mask"
 
 
 def scaled(values: np.ndarray, short_side: int) -> np.ndarray:
-    """``[C, H, W]`` with its short side scaled down to ``short_side`` (pixel areas); 0, or smaller already: as it is."""
+    """``[C, H, W]``, its short side scaled down to ``short_side`` (pixel areas); 0, or smaller already: as it is."""
     height, width = values.shape[1:]
     factor = short_side / min(height, width)
     if not short_side or factor >= 1:

@@ -13,8 +13,8 @@ from nsr.priors.networks.intrinsic_decomposition.faces import (
     TABLES,
     append_row,
     encode_normals,
-    write_light,
     write_levels,
+    write_light,
 )
 from nsr.priors.networks.intrinsic_decomposition.illumination import relight
 

@@ -73,7 +73,9 @@ class IntrinsicTask(Task):
         known |= {"adversarial"} if self.discriminator else set()
         unknown = sorted(self.weights.keys() - known)
         if unknown:
-            raise NsrError(f"--weight {unknown[0]}: method {method} has no such term; it has {', '.join(sorted(known))}")
+            raise NsrError(
+                f"--weight {unknown[0]}: method {method} has no such term; it has {', '.join(sorted(known))}"
+            )
 
     def modules(self) -> dict[str, nn.Module]:
         adversary = {"discriminator": self.discriminator} if self.discriminator else {}
@@ -181,7 +183,11 @@ class IntrinsicTask(Task):
             Panel("error", _outside_white(error, mask), (0, 0.2)),
             Panel("error, harmonics", _outside_white(harmonic_error, mask), (0, 0.2)),
         ]
-        for name, drawn in (("normal", _drawn_normals), ("albedo", lambda v: v), ("shading", lambda v: v / _SHADING_SHOWN)):
+        for name, drawn in (
+            ("normal", _drawn_normals),
+            ("albedo", lambda v: v),
+            ("shading", lambda v: v / _SHADING_SHOWN),
+        ):
             if name in sample:
                 panels.append(panel(f"true {name}", drawn(sample[name])))
         return panels

@@ -30,9 +30,7 @@ def _pairs() -> list[tuple[str, str, tuple[str, ...]]]:
     for quantity, letter in (("normal", "n"), ("albedo", "a")):
         for block in range(5):
             for layer, parts in ((0, _PARTS), (2, _CONVOLUTION), (3, _PARTS), (5, _CONVOLUTION)):
-                pairs.append(
-                    (f"{quantity}_stack.{block}.layers.{layer}", f"{letter}res{block + 1}.res.{layer}", parts)
-                )
+                pairs.append((f"{quantity}_stack.{block}.layers.{layer}", f"{letter}res{block + 1}.res.{layer}", parts))
         pairs.append((f"{quantity}_stack.5", f"{letter}reso.0", _PARTS))
         normed(f"{quantity}_generator.conv1", f"{letter}conv1")
         normed(f"{quantity}_generator.conv2", f"{letter}conv2")
@@ -64,9 +62,7 @@ def import_sfsnet(path: Path, backbone: SfSNet) -> None:
         )
     theirs = {name for name in state if not name.endswith(_COUNTER)}
     expected = set(NAMES.values())
-    shapes = [
-        name for ours, name in NAMES.items() if name in state and state[name].shape != own[ours].shape
-    ]
+    shapes = [name for ours, name in NAMES.items() if name in state and state[name].shape != own[ours].shape]
     _refuse(path, {"lacks": expected - theirs, "has besides": theirs - expected, "has in another shape": shapes})
     imported = {ours: state[name] for ours, name in NAMES.items()}
     for part in _CONVOLUTION:
@@ -104,7 +100,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path}: is no file of weights that can be read safely ({type(error).__name__})") from error
+        raise CheckpointError(
+            f"{path}: is no file of weights that can be read safely ({type(error).__name__})"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(values, Tensor) for values in state.values()):
         raise CheckpointError(f"{path}: holds something else than named weights; give a state dict")
     return state

@@ -71,7 +71,9 @@ def _ellipsoids(random, x, y):
         h = (root - half_linear) / form[2, 2]
         nearer = (discriminant > 0) & (h + centre[2] > height)
         height = np.where(nearer, h + centre[2], height)
-        along = np.stack((form[0, 0] * u + form[0, 1] * v, form[0, 1] * u + form[1, 1] * v)) + form[:2, 2, None, None] * h
+        along = (
+            np.stack((form[0, 0] * u + form[0, 1] * v, form[0, 1] * u + form[1, 1] * v)) + form[:2, 2, None, None] * h
+        )
         slope = np.where(nearer, -along / root, slope)  # root = (M p) along the height, at the nearer crossing
     return height, slope
 
