@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import torch
-from timing import machine
+from timing import describe
 
 from nsr.priors.networks.common.checkpoints import task_from_checkpoint
 from nsr.priors.networks.common.evaluation import evaluate_all, mean_figures
@@ -49,7 +49,7 @@ def main() -> None:
         if options.real
         else SyntheticPictures(options.num, options.size, HELD_OUT_SEED)
     )
-    print(machine())
+    print(describe(torch.device("cpu")))
     print(f"{len(dataset)} pictures of {'x'.join(map(str, dataset[0]['image'].shape[:0:-1]))}")
     print("method".ljust(60) + "".join(title.rjust(12) for title in COLUMNS.values()))
     for path in options.checkpoints:

@@ -107,8 +107,9 @@ def test_backbone_stage_judges_the_harmonics_and_hands_its_albedo_stack_on(batch
     assert task.phase.name == "backbone"
     torch.nn.init.normal_(task.network.residue_head.layers[-1].weight)
     task.train(False)
-    losses = task.losses(batch)
-    plain = task.network(batch["image"])
+    with torch.no_grad():
+        losses = task.losses(batch)
+        plain = task.network(batch["image"])
     difference = (plain["harmonic_reconstruction"] - batch["image"]).abs()
     assert float(losses["reconstruction"]) == pytest.approx(
         0.5 * float(masked_mean(difference, batch["mask"])), rel=1e-5
