@@ -18,7 +18,8 @@ def upsample(coarse: torch.Tensor, factor: int, phase: float) -> torch.Tensor:
     Returns:
         ``[B, C, factor * H, factor * W]``.
     """
-    return _along_last(_along_last(coarse, factor, phase).mT, factor, phase).mT
+    rows = _along_last(coarse.transpose(-2, -1), factor, phase).transpose(-2, -1)
+    return _along_last(rows, factor, phase)
 
 
 def repeat(coarse: torch.Tensor, factor: int) -> torch.Tensor:

@@ -89,6 +89,17 @@ class DepthSuperResolution(nn.Module):
             raise NsrError(f"this network enlarges by {', '.join(map(str, able))}, not by {factor}")
 
 
+class FusedOnly(nn.Module):
+    """A network's fused map alone, at its largest factor, for programs that take one output."""
+
+    def __init__(self, network: DepthSuperResolution) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, low: torch.Tensor) -> torch.Tensor:
+        return self.network(low)["fused"]
+
+
 def _relative(depth: torch.Tensor) -> torch.Tensor:
     """Depth less the mean of its neighbourhood."""
     return depth - avg_pool2d(depth, LOCAL_WINDOW, stride=1, padding=LOCAL_WINDOW // 2, count_include_pad=False)
