@@ -47,7 +47,7 @@ class ResidualUNet(nn.Module):
         Raises:
             ValueError: H or W is not a multiple of 8.
         """
-        if any(size % MULTIPLE for size in maps.shape[-2:]):
+        if not torch.jit.is_tracing() and any(size % MULTIPLE for size in maps.shape[-2:]):
             height, width = maps.shape[-2:]
             raise ValueError(f"height and width must be multiples of {MULTIPLE}, not {height} x {width}")
         features = self.stem(maps)
