@@ -39,6 +39,7 @@ def test_family(
     """
     path = find_checkpoint(options.output, family.name, options.name, options.checkpoint)
     task = task_from_checkpoint(path, family, device)
+    family.prepare_test(task, options)
     dataset = family.test_dataset(options)
     folder = _results_folder(family, options, path)
     rows = []

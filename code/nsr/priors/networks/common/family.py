@@ -59,6 +59,9 @@ class Family(ABC):
         Not called where a checkpoint of the family is gone on with or fine-tuned.
         """
 
+    def prepare_test(self, task: Task, options: Namespace) -> None:
+        """Tell a loaded task what the own flags of ``nsr prior test`` ask of it; by default nothing."""
+
     def write_results(self, prediction: dict, sample: dict, folder: Path, options: Namespace) -> None:
         """Write a tested frame's predictions in the family's own formats; by default nothing."""
 
