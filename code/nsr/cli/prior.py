@@ -1,4 +1,4 @@
-"""``nsr prior``: train, test and export the shading and depth networks."""
+"""``nsr prior``: prepare data for, train, test and export the shading and depth networks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import argparse
 
 from nsr.cli.arguments import add_device
 from nsr.cli.locations import output_folder
-from nsr.priors.networks.common.family import Family, families
-from nsr.priors.networks.common.options import add_export_arguments, add_test_arguments, add_train_arguments
+from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family, families
+from nsr.priors.networks.common.options import (
+    add_export_arguments,
+    add_prepare_arguments,
+    add_test_arguments,
+    add_train_arguments,
+)
 
 _EXAMPLES = """\
 examples:
@@ -30,27 +35,32 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES.format(family=next(iter(known), "FAMILY")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(title="actions", metavar="train|test|export", required=True)
+    actions = parser.add_subparsers(title="actions", metavar="|".join((*COMMANDS, PREPARE)), required=True)
     for command, help_line, run in (
         ("train", "train a network", _train),
         ("test", "predict whole frames and measure them", _test),
         ("export", "write a network in another format", _export),
+        (PREPARE, "turn raw data into what training reads", _prepare),
     ):
         of_command = actions.add_parser(command, help=help_line, description=help_line)
         names = of_command.add_subparsers(title="families", metavar="FAMILY", required=True)
         for family in known.values():
-            _add_family(names, family, command, run)
+            if command in family.commands:
+                _add_family(names, family, command, run)
 
 
 def _add_family(names: argparse._SubParsersAction, family: Family, command: str, run) -> None:
     parser = names.add_parser(family.name, help=family.help, description=family.help)
-    add_device(parser)
+    if command != PREPARE:
+        add_device(parser)
     if command == "train":
         add_train_arguments(parser, family.defaults)
     elif command == "test":
         add_test_arguments(parser, family.defaults)
-    else:
+    elif command == "export":
         add_export_arguments(parser)
+    else:
+        add_prepare_arguments(parser)
     family.add_arguments(parser, command)
     parser.set_defaults(run=run, family=family)
 
@@ -76,6 +86,11 @@ def _test(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         print("  ".join(f"{name} {value:.4g}" for name, value in means.items()))
         print(f"results: {folder}")
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    print(arguments.family.prepare(arguments))
     return 0
 
 

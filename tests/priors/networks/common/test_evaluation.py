@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from nsr.cli import main as cli
+from nsr.cli import prior
 from nsr.errors import NsrError
 from nsr.priors.networks.common.chart import write_curves
 from nsr.priors.networks.common.evaluation import mean_figures
@@ -93,6 +95,26 @@ def test_checkpoints_that_do_not_fit_are_refused(nsr, tmp_path, capsys):
     assert nsr("test", "--name", "default", "--checkpoint", "77") == 2
     assert "there are: best, epoch_0001, final" in capsys.readouterr().err
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_flags_of_the_family_change_the_task_that_is_tested_and_the_folder(nsr, tmp_path):
+    assert nsr("train", "--verbose", 0) == 0
+    for flags in ((), ("--shift", 5)):
+        assert nsr("test", "--verbose", 0, *flags) == 0
+    errors = {}
+    for name in ("test_synthetic", "test_synthetic_shifted"):
+        with (tmp_path / "toy" / "default" / name / "metrics.csv").open() as file:
+            errors[name] = float(list(csv.DictReader(file))[-1]["error"])
+    assert errors["test_synthetic"] < 1 < 4 < errors["test_synthetic_shifted"]
+
+
+def test_data_are_prepared_by_families_that_say_so(nsr, toy, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["prior", "prepare", "toy", "raw", "ready"])
+    assert "invalid choice: 'toy'" in capsys.readouterr().err
+    monkeypatch.setattr(prior, "families", lambda: {"toy": toy.PreparingFamily()})
+    assert cli.main(["prior", "prepare", "toy", "raw", "ready"]) == 0
+    assert capsys.readouterr().out == "raw became ready\n"
 
 
 def test_without_a_run_or_a_shipped_checkpoint_the_way_to_make_one_is_told(nsr, capsys):

@@ -4,7 +4,7 @@ import os
 import signal
 
 import torch
-from nsr.priors.networks.common.family import Family
+from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family
 from nsr.priors.networks.common.patches import PatchDataset, apply_in_tiles
 from nsr.priors.networks.common.samples import Subset
 from nsr.priors.networks.common.splits import split_by_scene
@@ -78,6 +78,8 @@ class ToyFamily(Family):
     def add_arguments(self, parser, command):
         if command == "train":
             parser.add_argument("--staged", action="store_true")
+        if command == "test":
+            parser.add_argument("--shift", type=float, default=0.0)
 
     def datasets(self, options):
         frames = ToyFrames(options.num, options.seed)
@@ -92,6 +94,21 @@ class ToyFamily(Family):
 
     def task(self, options):
         return ToyTask(options)
+
+    def prepare_test(self, task, options):
+        task.network.decoder.bias.data += options.shift
+
+    def results_name(self, task, options):
+        return super().results_name(task, options) + ("_shifted" if options.shift else "")
+
+
+class PreparingFamily(ToyFamily):
+    """One that has raw data to turn into another form."""
+
+    commands = (*COMMANDS, PREPARE)
+
+    def prepare(self, options):
+        return f"{options.source} became {options.destination}"
 
 
 class Killed(ToyTask):

@@ -41,7 +41,7 @@ def test_family(
     task = task_from_checkpoint(path, family, device)
     family.prepare_test(task, options)
     dataset = family.test_dataset(options)
-    folder = _results_folder(family, options, path)
+    folder = _results_folder(family, options, path) / f"test_{family.results_name(task, options)}"
     rows = []
     for index in tqdm(range(len(dataset)), desc="frames", unit="frame", disable=options.verbose != 1):
         sample = dataset[index]
@@ -83,10 +83,10 @@ def mean_figures(rows: list[dict]) -> dict[str, float]:
 
 
 def _results_folder(family: Family, options: Namespace, checkpoint: Path) -> Path:
-    """``test_<data>/`` of the run that is tested, or of ``shipped`` beside the runs."""
+    """Of the run that is tested, or ``shipped`` beside the runs."""
     inside_a_run = checkpoint.parent.parent == run_folder(options.output, family.name, "")
     name = checkpoint.parent.name if inside_a_run else SHIPPED if _is_shipped(checkpoint, family) else checkpoint.stem
-    return run_folder(options.output, family.name, name) / f"test_{Path(options.data).name}"
+    return run_folder(options.output, family.name, name)
 
 
 def _is_shipped(checkpoint: Path, family: Family) -> bool:

@@ -7,17 +7,17 @@ import importlib.util
 import pkgutil
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsr.errors import NsrError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and "nsr --help" lists the families
-    from pathlib import Path
-
     from nsr.priors.networks.common.samples import SampleDataset
     from nsr.priors.networks.common.task import Task
 
 COMMANDS = ("train", "test", "export")
+PREPARE = "prepare"
 
 
 class Family(ABC):
@@ -30,16 +30,18 @@ class Family(ABC):
         name: on the command line.
         help: one line.
         defaults: of the shared flags of ``nsr prior train``, by name.
+        commands: of ``nsr prior`` that the family has; ``prepare`` is for those with data to turn into another form.
         network_flags: the flags that decide the network; a checkpoint is only continued with the same.
     """
 
     name: str
     help: str
     defaults: dict[str, object] = {}
+    commands: tuple[str, ...] = COMMANDS
     network_flags: tuple[str, ...] = ("width",)
 
     def add_arguments(self, parser: ArgumentParser, command: str) -> None:
-        """Add the family's own flags for ``train``, ``test`` or ``export``."""
+        """Add the family's own flags for one of its commands."""
 
     @abstractmethod
     def datasets(self, options: Namespace) -> tuple[SampleDataset, SampleDataset | None]:
@@ -60,10 +62,29 @@ class Family(ABC):
         """
 
     def prepare_test(self, task: Task, options: Namespace) -> None:
-        """Tell a loaded task what the own flags of ``nsr prior test`` ask of it; by default nothing."""
+        """Tell a loaded task what the own flags of ``nsr prior test`` ask of it; by default nothing.
+
+        Raises:
+            NsrError: the checkpoint cannot do what they ask for.
+        """
+
+    def results_name(self, task: Task, options: Namespace) -> str:
+        """What tells the results of one test from those of another, after ``test_`` in their folder's name."""
+        return Path(options.data).name
 
     def write_results(self, prediction: dict, sample: dict, folder: Path, options: Namespace) -> None:
         """Write a tested frame's predictions in the family's own formats; by default nothing."""
+
+    def prepare(self, options: Namespace) -> str:
+        """Turn the raw data in ``options.source`` into what training reads, in ``options.destination``.
+
+        Returns:
+            what was written, in one line.
+
+        Raises:
+            NsrError: the data cannot be used; nothing is written then.
+        """
+        raise NsrError(f"{self.name} reads its data as they are")
 
     def export(self, task: Task, path: Path, options: Namespace) -> Path:
         """Write the network in another format.

@@ -105,6 +105,12 @@ def add_export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", help="of the file to write")
 
 
+def add_prepare_arguments(parser: ArgumentParser) -> None:
+    """The shared flags of ``nsr prior prepare``."""
+    parser.add_argument("source", help="folder with the raw data")
+    parser.add_argument("destination", help="folder to write")
+
+
 def _add_checkpoint(parser: ArgumentParser) -> None:
     parser.add_argument("--name", help="the run (default: the newest of the family, else the shipped checkpoint)")
     parser.add_argument("--output", default=DEFAULT_OUTPUT, help="where runs are (default: %(default)s)")
