@@ -1,32 +1,21 @@
 """The command line, end to end: train, test on a folder, label it, train on labels, resume."""
 
 import csv
+from argparse import ArgumentParser
 
 import numpy as np
 import pytest
 import torch
 from nsr.cli.main import main
-from nsr.priors.networks.common.checkpoints import read_checkpoint
+from nsr.priors.networks.common.checkpoints import read_checkpoint, task_from_checkpoint
+from nsr.priors.networks.common.options import add_train_arguments
 from nsr.priors.networks.intrinsic_decomposition.faces import FaceFolder, read_light
 from nsr.priors.networks.intrinsic_decomposition.family import FAMILY
 from PIL import Image
 
 NAME = "intrinsic-decomposition"
-SMALL = (
-    "--num",
-    4,
-    "--val",
-    0.25,
-    "--patch",
-    32,
-    "--width",
-    8,
-    "--batch",
-    4,
-    "--verbose",
-    0,
-    "--discriminator-width",
-    4,
+SMALL = tuple(
+    "--num 4 --val 0.25 --size 32 --patch 32 --width 8 --batch 4 --verbose 0 --discriminator-width 4".split()
 )
 
 
@@ -65,7 +54,7 @@ def labelled(runs, photographs):
             "labeller",
             "--data",
             photographs,
-            "--short-side",
+            "--size",
             32,
             "--labels",
             labels,
@@ -139,13 +128,47 @@ def test_a_staged_adversarial_run_resumes_exactly(runs):
 def test_relighting_writes_the_picture_under_the_given_light(runs, photographs, tmp_path):
     light = tmp_path / "light.txt"
     light.write_text("\t".join(["1.0"] + ["0"] * 8 + ["0.5"] + ["0"] * 8 + ["0"] * 9))
-    arguments = ("--name", "labeller", "--data", photographs, "--short-side", 32, "--light", light, "--verbose", 0)
+    arguments = ("--name", "labeller", "--data", photographs, "--size", 32, "--light", light, "--verbose", 0)
     assert nsr("test", runs, *arguments) == 0
     folder = runs / NAME / "labeller" / f"test_{photographs.name}"
     albedo = np.load(folder / "photo_1.npz")["albedo"]
     relit = np.asarray(Image.open(folder / "photo_1_relit.png")).transpose(2, 0, 1)
     expected = albedo * 0.8862269 * np.array([1.0, 0.5, 0.0])[:, None, None]
     np.testing.assert_allclose(relit, expected.clip(0, 1) * 255, atol=0.51)
+
+
+@pytest.mark.parametrize("method", ["3", "skip-net"])
+def test_an_exported_network_gives_the_same_maps_at_other_sizes(runs, tmp_path, method):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    arguments = ("--method", method, "--name", f"export-{method}", "--epoch", 1, *SMALL)
+    assert nsr("train", runs, *arguments) == 0
+    path = tmp_path / "network.onnx"
+    assert nsr("export", runs, "--name", f"export-{method}", path) == 0
+    task = task_from_checkpoint(runs / NAME / f"export-{method}" / "best.pt", FAMILY)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for height, width in ((64, 64), (40, 56)):
+        picture = torch.rand(2, 3, height, width)
+        with torch.inference_mode():
+            own = task.network(picture)
+        (maps,) = session.run(None, {"picture": picture.numpy()})
+        expected = torch.cat([own[name] for name in ("normal", "albedo", "shading", "reconstruction")], 1)
+        np.testing.assert_allclose(maps, expected, atol=1e-4)
+
+
+def test_pictures_larger_than_the_patch_are_cut_by_the_stride(tmp_path):
+    parser = ArgumentParser()
+    add_train_arguments(parser, FAMILY.defaults)
+    FAMILY.add_arguments(parser, "train")
+    counts = []
+    for size, stride in ((32, 32), (64, 32), (64, 16)):
+        options = parser.parse_args(["--num", "3", "--val", "0.4", "--patch", "32", "--batch", "2"])
+        options.size, options.stride = size, stride
+        train, validation = FAMILY.datasets(options)
+        counts.append((len(train), len(validation)))
+        assert train[0]["image"].shape == (3, 32, 32) and train[0]["light"].shape == (27, 32, 32)
+        assert not set(train.scenes) & set(validation.scenes)
+    assert counts[0] == (4, 2)
+    assert 4 < counts[1][0] <= 16 and counts[1][0] < counts[2][0] <= 36
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ class IntrinsicDecomposition(Family):
         "num": 1000,
         "val": 0.03,
         "patch": 64,
-        "epoch": 20,
-        "seconds": 660.0,
+        "stride": 64,
+        "epoch": 100,
+        "seconds": 480.0,
         "batch": 16,
         "lr": 1e-3,
         "drop": 0.0,
@@ -36,67 +37,38 @@ class IntrinsicDecomposition(Family):
 
     def add_arguments(self, parser: ArgumentParser, command: str) -> None:
         if command == "train":
-            own = parser.add_argument_group("the method")
-            own.add_argument("--method", choices=METHODS, default="3", help=f"{_METHOD_HELP} (default: %(default)s)")
-            own.add_argument(
-                "--backbone",
-                metavar="FILE",
-                help="a trained checkpoint whose SfSNet to start from, instead of its stage",
-            )
-            own.add_argument(
-                "--sfsnet-weights", metavar="FILE", help="published SfSNet weights to start from; they need --width 128"
-            )
-            own.add_argument(
-                "--mix", metavar="FOLDER", help="pseudo-labelled pictures to train on as well (see --labels of test)"
-            )
-            own.add_argument(
-                "--weight",
-                action="append",
-                default=[],
-                metavar="TERM=FACTOR",
-                help="scale a term of the losses (albedo, reconstruction, adversarial, ...); can be given again",
-            )
-            own.add_argument("--wt-decay", type=float, default=0.0, help="weight decay (default: %(default)s)")
-            own.add_argument(
-                "--discriminator-width", type=int, default=16, help="64 is the original (default: %(default)s)"
-            )
-            own.add_argument("--details", help="a note on the run, kept in its checkpoints")
-        elif command == "test":
-            parser.add_argument("--size", type=int, default=64, help="synthetic pictures' (default: %(default)s)")
+            _add_training(parser)
+        if command in ("train", "test"):
             parser.add_argument(
-                "--short-side",
+                "--size",
                 type=int,
-                default=128,
-                help="scale a folder's pictures to it; 0: not (default: %(default)s)",
+                default=64,
+                help="side of rendered pictures, and short side that others are scaled down to (default: %(default)s)",
             )
+        if command == "test":
             parser.add_argument("--light", metavar="FILE", help="relight with the 27 coefficients of a text")
             parser.add_argument(
                 "--labels", metavar="FOLDER", help="write predictions there as pseudo-labels, with their table"
             )
 
     def datasets(self, options: Namespace) -> tuple[SampleDataset, SampleDataset | None]:
-        from torch.utils.data import ConcatDataset
-
         from nsr.priors.networks.common.samples import Subset
         from nsr.priors.networks.common.splits import split_by_scene
         from nsr.priors.networks.intrinsic_decomposition.faces import FaceFolder
         from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import LIGHTS_PER_SCENE, SyntheticPictures
 
         if options.data == SYNTHETIC:
-            dataset = SyntheticPictures(options.num * LIGHTS_PER_SCENE, options.patch, options.seed)
+            dataset = SyntheticPictures(options.num * LIGHTS_PER_SCENE, options.size, options.seed)
         elif options.data == REAL:
             raise NsrError("--data real has no labels to train on; give a FOLDER of the original format, or --mix")
         else:
-            dataset = FaceFolder(options.data, options.patch, first=options.num)
+            dataset = FaceFolder(options.data, options.size, first=options.num)
         train, held_out = split_by_scene(dataset.scenes, options.val, options.seed)
-        validation = Subset(dataset, held_out) if held_out else None
-        train_set = Subset(dataset, train)
+        training = Subset(dataset, train)
         if options.mix:
-            mixed = FaceFolder(options.mix, options.patch, synthetic=False)
-            scenes = train_set.scenes + mixed.scenes
-            train_set = ConcatDataset([train_set, mixed])
-            train_set.scenes = scenes
-        return train_set, validation
+            training = _joined(training, FaceFolder(options.mix, options.size, synthetic=False))
+        validation = Subset(dataset, held_out) if held_out else None
+        return _in_patches(training, options), validation and _in_patches(validation, options)
 
     def test_dataset(self, options: Namespace) -> SampleDataset:
         from nsr.priors.networks.intrinsic_decomposition.photographs import PhotographFolder
@@ -107,8 +79,8 @@ class IntrinsicDecomposition(Family):
             return SyntheticPictures(options.num, options.size, options.seed)
         folder = real_folder() if options.data == REAL else Path(options.data)
         if PhotometricStereo.is_one(folder):
-            return PhotometricStereo(folder, options.short_side, options.num)
-        return PhotographFolder(folder, options.short_side, options.num)
+            return PhotometricStereo(folder, options.size, options.num)
+        return PhotographFolder(folder, options.size, options.num)
 
     def task(self, options: Namespace) -> IntrinsicTask:
         from nsr.priors.networks.intrinsic_decomposition.task import IntrinsicTask
@@ -148,6 +120,58 @@ class IntrinsicDecomposition(Family):
         else:
             import_sfsnet(Path(given), task.network.backbone)
         task.network.adopt_backbone()
+
+    def export(self, task: IntrinsicTask, path: Path, options: Namespace) -> Path:
+        import torch
+
+        from nsr.priors.networks.common.export import export_network
+        from nsr.priors.networks.intrinsic_decomposition.network import StackedMaps
+
+        example = {"picture": torch.rand(1, 3, 64, 64)}
+        return export_network(StackedMaps(task.network), path, example, "maps")
+
+
+def _add_training(parser: ArgumentParser) -> None:
+    """The flags of the method and of what it starts from."""
+    own = parser.add_argument_group("the method")
+    own.add_argument("--method", choices=METHODS, default="3", help=f"{_METHOD_HELP} (default: %(default)s)")
+    own.add_argument(
+        "--backbone", metavar="FILE", help="a trained checkpoint whose SfSNet to start from, instead of its stage"
+    )
+    own.add_argument(
+        "--sfsnet-weights", metavar="FILE", help="published SfSNet weights to start from; they need --width 128"
+    )
+    own.add_argument(
+        "--mix", metavar="FOLDER", help="pseudo-labelled pictures to train on as well (see --labels of test)"
+    )
+    own.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="TERM=FACTOR",
+        help="scale a term of the losses (albedo, reconstruction, adversarial, ...); can be given again",
+    )
+    own.add_argument("--wt-decay", type=float, default=0.0, help="weight decay (default: %(default)s)")
+    own.add_argument("--discriminator-width", type=int, default=16, help="64 is the original (default: %(default)s)")
+    own.add_argument("--details", help="a note on the run, kept in its checkpoints")
+
+
+def _joined(first: SampleDataset, second: SampleDataset) -> SampleDataset:
+    """Two datasets as one."""
+    from torch.utils.data import ConcatDataset
+
+    both = ConcatDataset([first, second])
+    both.scenes = [*first.scenes, *second.scenes]
+    return both
+
+
+def _in_patches(dataset: SampleDataset, options: Namespace) -> SampleDataset:
+    """Patches of pictures that are larger than ``--patch``."""
+    from nsr.priors.networks.common.patches import PatchDataset
+
+    if options.size == options.patch:
+        return dataset
+    return PatchDataset(dataset, options.patch, options.stride)
 
 
 def _weights(texts: list[str]) -> dict[str, float]:

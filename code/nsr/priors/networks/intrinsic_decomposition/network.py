@@ -84,6 +84,21 @@ class IntrinsicNetwork(nn.Module):
         return {"albedo": albedo, "shading": shading, "reconstruction": albedo * shading}
 
 
+class StackedMaps(nn.Module):
+    """An ``IntrinsicNetwork`` with one output, for other programs: ``[B, 12, H, W]``.
+
+    Normal, albedo, shading and reconstruction, three channels each.
+    """
+
+    def __init__(self, network: IntrinsicNetwork):
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        result = self.network(picture)
+        return torch.cat([result[name] for name in ("normal", "albedo", "shading", "reconstruction")], 1)
+
+
 def _harmonic(normal: torch.Tensor, albedo: torch.Tensor, light: torch.Tensor) -> dict[str, torch.Tensor]:
     """What harmonics alone give, which is the whole result unless a residue follows."""
     shading = shade(normal, light)
