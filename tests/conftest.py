@@ -11,6 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from nsr.priors.bundle_file import (
+    BundleHeader,
+    ColourConvention,
+    DepthConvention,
+    DirectionConvention,
+    StoredBundle,
+    write_bundle,
+)
+from nsr.priors.conversion import ViewFrame
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.idr_folder import load_scene, write_scene
 from nsr.scenes.scene import Scene
@@ -111,3 +120,77 @@ def chromium() -> str:
     if browser is None:
         pytest.skip("no Chromium to open pages with")
     return browser
+
+
+@dataclass
+class SphereMaps:
+    """Of one view: ``z`` along the optical axis and ``ray`` length ``[H, W]`` in the normalised frame (0: nothing),
+    ``normal [H, W, 3]`` unit in the normalised frame, ``mask [H, W]``."""
+
+    z: np.ndarray
+    ray: np.ndarray
+    normal: np.ndarray
+    mask: np.ndarray
+    frame: ViewFrame
+
+
+@pytest.fixture(scope="session")
+def sphere_maps(sphere_truth):
+    """view -> its exact maps."""
+
+    def maps(view: int) -> SphereMaps:
+        height, width = sphere_truth.size
+        cameras = sphere_truth.cameras
+        v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        pixels = torch.stack([u, v], dim=-1).reshape(-1, 2).double()
+        origins, directions = cameras.rays(torch.full((len(pixels),), view), pixels)
+        along = (origins * directions).sum(1)
+        root = along**2 - (origins**2).sum(1) + sphere_truth.radius**2
+        mask = root > 0
+        ray = torch.where(mask, -along - root.clamp_min(0).sqrt(), 0)
+        points = origins + ray.unsqueeze(1) * directions
+        normal = torch.where(mask.unsqueeze(1), points / sphere_truth.radius, 0)
+        _, depth = cameras.project(torch.full((len(pixels),), view), points)
+        z = torch.where(mask, depth, 0)
+        frame = ViewFrame(
+            cameras.intrinsics[view].numpy(), cameras.poses[view].numpy(), sphere_truth.scale_mat, sphere_truth.size
+        )
+        z, ray, mask = (values.view(height, width).numpy() for values in (z, ray, mask))
+        return SphereMaps(z, ray, normal.view(height, width, 3).numpy(), mask, frame)
+
+    return maps
+
+
+@pytest.fixture(scope="session")
+def write_sphere_bundle(sphere_maps):
+    """``write(folder, index, **changes)``: the exact bundle of the sphere scene's view ``index``, in world units.
+
+    ``changes`` replace arrays (None: left out), the header's scene or view, or a convention: ``depth_convention`` and
+    so on.
+    """
+
+    def write(folder, index, **changes):
+        exact = sphere_maps(index)
+        height, width = exact.frame.size
+        entries = {
+            "scene": "sphere",
+            "view": f"{index:03d}",
+            "width": width,
+            "height": height,
+            "depth": DepthConvention("metric", "scene"),
+            "normal": DirectionConvention("world"),
+            "albedo": ColourConvention("linear"),
+            "shading": ColourConvention("linear"),
+            "sh": DirectionConvention("world"),
+        }
+        arrays = {"depth": 2.5 * exact.z, "normal": exact.normal}
+        for name, value in changes.items():
+            of_header = name.removesuffix("_convention")
+            if of_header != name or name in ("scene", "view"):
+                entries[of_header] = value
+            else:
+                arrays[name] = value
+        arrays = {name: values for name, values in arrays.items() if values is not None}
+        return write_bundle(folder, StoredBundle(BundleHeader(**entries), arrays))
+
+    return write

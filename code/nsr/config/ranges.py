@@ -27,6 +27,9 @@ _POSITIVE = _Range(0, least_included=False)
 _NOT_NEGATIVE = _Range(0)
 _SHARE = _Range(0, 1)
 
+_PRIOR_TERMS = ("depth", "depth_affine", "normal", "surface", "free_space", "shading")
+_PRIOR_TERM = {"weight": _NOT_NEGATIVE, "warm_up": _SHARE, "decay": _NOT_NEGATIVE, "gate": _SHARE}
+
 _RANGES = {
     "train": {
         "steps": _NOT_NEGATIVE,
@@ -128,6 +131,16 @@ _RANGES = {
         "noise": _POSITIVE,
         "clearance": _NOT_NEGATIVE,
     },
+    "priors": {
+        "neighbours": _NOT_NEGATIVE,
+        "depth_tolerance": _POSITIVE,
+        "normal_tolerance": _Range(0, 180),
+        "huber": _POSITIVE,
+        "rays": _Range(1),
+        "reach": _POSITIVE,
+        "clearance": _NOT_NEGATIVE,
+    },
+    **{f"priors.{term}": _PRIOR_TERM for term in _PRIOR_TERMS},
     "plot": {"resolution": _Range(4), "max_depth": _NOT_NEGATIVE},
 }
 

@@ -161,6 +161,37 @@ class PhotometricConfig:
 
 
 @dataclass
+class PriorTermConfig:
+    """One loss term on priors: its weight rises linearly at first, and falls exponentially all along."""
+
+    weight: float = 0.0  # 0: no such term
+    warm_up: float = 0.0  # fraction of the run over which it rises from 0
+    decay: float = 0.0  # it falls by exp(-decay) from the run's start to its end
+    gate: float = 0.0  # values with less confidence than this have no say
+
+
+@dataclass
+class PriorsConfig:
+    """What is known of the views beyond their photographs; lengths in units of the normalised frame."""
+
+    folder: str = "priors"  # of the bundles, relative to the scene
+    neighbours: int = 0  # views that each view's priors are held against before training; 0: none
+    depth_tolerance: float = 0.02  # depths of two views that differ by less agree
+    normal_tolerance: float = 20.0  # degrees, likewise
+    huber: float = 0.02  # depth errors below this count squared
+    angular: bool = False  # normals are compared by their angle, not by L1 and cosine
+    rays: int = 128  # of a step, whose prior points are looked at for surface and free space, each
+    reach: float = 0.05  # a prior point this far from the surface pulls half as much as its distance says
+    clearance: float = 0.02  # the space before a prior point is free up to this far from it
+    depth: PriorTermConfig = field(default_factory=PriorTermConfig)  # ray lengths, Huber
+    depth_affine: PriorTermConfig = field(default_factory=PriorTermConfig)  # up to a scale and a shift of each view
+    normal: PriorTermConfig = field(default_factory=PriorTermConfig)
+    surface: PriorTermConfig = field(default_factory=PriorTermConfig)  # the SDF is 0 at the prior's points,
+    free_space: PriorTermConfig = field(default_factory=PriorTermConfig)  # and not negative before them
+    shading: PriorTermConfig = field(default_factory=PriorTermConfig)  # of the rendered normals, up to a factor
+
+
+@dataclass
 class TrainConfig:
     """How long, how fast, and from where."""
 
@@ -218,4 +249,5 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
+    priors: PriorsConfig = field(default_factory=PriorsConfig)
     plot: PlotConfig = field(default_factory=PlotConfig)

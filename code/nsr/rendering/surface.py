@@ -15,6 +15,20 @@ from nsr.rendering.ray_tracing import RayTracer, Trace
 
 
 @dataclass
+class SeenSurface:
+    """Where S of the rendered rays meet the surface.
+
+    Attributes:
+        rays: ``[S]`` int64; depth: ``[S]`` length of the ray; normals: ``[S, 3]`` unit, outward.  Both are
+            differentiable in the parameters (and cameras).
+    """
+
+    rays: torch.Tensor
+    depth: torch.Tensor
+    normals: torch.Tensor
+
+
+@dataclass
 class SurfaceRendering:
     """What one training step sees of N rays.
 
@@ -40,6 +54,12 @@ class SurfaceRendering:
     free_sdf: torch.Tensor
     roughness: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     surface_points: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3))
+
+    def seen_surface(self, origins: torch.Tensor, directions: torch.Tensor) -> SeenSurface:
+        """What the shaded rays see; ``origins, directions [N, 3]`` are those that were rendered."""
+        rays = self.surface
+        depth = ((self.surface_points - origins[rays]) * directions[rays]).sum(1)
+        return SeenSurface(rays, depth, torch.nn.functional.normalize(self.gradients[rays], dim=1))
 
 
 class SurfaceRenderer(torch.nn.Module):

@@ -14,7 +14,7 @@ from nsr.config.schema import VolumeConfig
 from nsr.rendering.background import composite_background
 from nsr.rendering.density import Density, section_weights
 from nsr.rendering.samples import depths_by_weight, even_depths
-from nsr.rendering.surface import SurfaceRenderer
+from nsr.rendering.surface import SeenSurface, SurfaceRenderer
 
 NEGLIGIBLE = 1e-3  # opacity of a ray that sees nothing
 
@@ -30,6 +30,8 @@ class VolumeRendering:
         opacity: ``[N]`` in [0, 1], accumulated along the ray.
         gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the samples and at ``free_points``.
         free_sdf: ``[E]`` SDF at ``free_points``.
+        rays: ``[R]`` int64, the rays that were sampled; depths, weights: ``[R, M]`` of their samples, whose gradients
+            come first in ``gradients``, ray by ray.
     """
 
     hit: torch.Tensor
@@ -38,6 +40,19 @@ class VolumeRendering:
     opacity: torch.Tensor
     gradients: torch.Tensor
     free_sdf: torch.Tensor
+    rays: torch.Tensor
+    depths: torch.Tensor
+    weights: torch.Tensor
+
+    def seen_surface(self, origins: torch.Tensor, directions: torch.Tensor) -> SeenSurface:
+        """Mean depth and direction of the normals along the sampled rays that see something, weighted as their colours
+        are; arguments as of ``SurfaceRendering.seen_surface``."""
+        opaque = (self.weights.detach().sum(1) > 0.5).nonzero().squeeze(1)
+        weights = self.weights[opaque]
+        depth = (weights * self.depths[opaque]).sum(1) / weights.sum(1)
+        gradients = self.gradients[: self.weights.numel()].view(*self.weights.shape, 3)[opaque]
+        normals = torch.nn.functional.normalize((weights.unsqueeze(2) * gradients).sum(1), dim=1)
+        return SeenSurface(self.rays[opaque], depth, normals)
 
 
 class VolumeRenderer(torch.nn.Module):
@@ -99,7 +114,9 @@ class VolumeRenderer(torch.nn.Module):
         else:
             surface = torch.arange(len(origins), device=origins.device)
             rgb = light - 1 + composite_background(background, origins, directions, far, 1 - opacity)
-        return VolumeRendering(opacity.detach() > 0.5, surface, rgb, opacity, gradients, sdf[sampled:])
+        return VolumeRendering(
+            opacity.detach() > 0.5, surface, rgb, opacity, gradients, sdf[sampled:], rays, depths, at_samples
+        )
 
     @torch.no_grad()
     def _band(

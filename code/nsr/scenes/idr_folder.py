@@ -63,6 +63,15 @@ def list_views(folder: str | Path) -> list[ViewFiles]:
     return pair_files(folder, list_pictures(folder / IMAGE_FOLDER), list_pictures(folder / MASK_FOLDER))
 
 
+def view_names(folder: str | Path) -> list[str]:
+    """The names of a scene folder's views, in their order: those of the image files, without suffix.
+
+    Raises:
+        SceneError: there are no images.
+    """
+    return [path.stem for path in list_pictures(Path(folder) / IMAGE_FOLDER)]
+
+
 def pairing_warnings(files: list[ViewFiles]) -> list[str]:
     """What file names say against pairing by sorted order."""
     warnings = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ import torch
 from nsr.config.schema import Config
 from nsr.errors import ConfigError
 from nsr.fields.sdf import SDFField
-from nsr.rendering.surface import SurfaceRendering
+from nsr.priors.prior_set import PriorBatch
+from nsr.rendering.surface import SeenSurface, SurfaceRendering
 from nsr.rendering.volume import VolumeRendering
 from nsr.training.fine_levels import stencil
 from nsr.training.pixel_sampler import PixelBatch
@@ -28,6 +30,7 @@ class LossInputs:
         field: the SDF field, for terms that look at more of it than was rendered; free_points: ``[E, 3]``.
         stencil_step: of central differences, in units of the normalised frame.
         fine_points: how many shaded points (and free points) such terms look at.
+        prior: what is known of the rays beyond their pixels, in runs with priors.
     """
 
     rendering: SurfaceRendering | VolumeRendering
@@ -38,6 +41,12 @@ class LossInputs:
     free_points: torch.Tensor | None = None
     stencil_step: float = 0.0
     fine_points: int = 256
+    prior: PriorBatch | None = None
+
+    @functools.cached_property
+    def seen(self) -> SeenSurface:
+        """Where the rays of a run with priors see the surface."""
+        return self.rendering.seen_surface(self.prior.origins, self.prior.directions)
 
     @property
     def surface_points(self) -> torch.Tensor:
@@ -126,7 +135,8 @@ def level_decay(inputs: LossInputs) -> torch.Tensor:
 
 def silhouette(inputs: LossInputs) -> torch.Tensor:
     """How far the SDF at free points lies below the distance that the masks prove; mean over the points."""
-    return (inputs.free_bound - inputs.rendering.free_sdf).clamp_min(0).mean()
+    sdf = inputs.rendering.free_sdf[: len(inputs.free_bound)]  # those of priors come after
+    return (inputs.free_bound - sdf).clamp_min(0).mean()
 
 
 def smoothness(inputs: LossInputs) -> torch.Tensor:

@@ -39,6 +39,7 @@ from nsr.training.photometric import PhotometricConsistency, patch_level, photom
 from nsr.training.outline_alignment import with_outlines_aligned
 from nsr.training.pixel_sampler import PixelSampler
 from nsr.training.plots import draw_plots
+from nsr.training.prior_terms import PriorTerms
 from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.sparse_surface import SparseSurface
 from nsr.training.stages import Stages, without_masks
@@ -158,6 +159,10 @@ class Trainer:
             term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
             self.terms.append(term)
             self.volume_terms.append(term)
+        self.priors = PriorTerms.of_config(config.priors, scene, device)
+        if self.priors:
+            self.terms += self.priors.terms
+            self.volume_terms += self.priors.terms
         self.camera_optimisers: list[torch.optim.Optimizer] = []
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
@@ -212,15 +217,25 @@ class Trainer:
         rays = self.trained_cameras or self.given_cameras
         origins, directions = rays.rays(batch.views, batch.pixels)
         free_points, free_bound = self._free_points(self.num_pixels // 2)
+        prior = self.priors.draw(batch, origins, directions, len(free_points), progress) if self.priors else None
+        asked = free_points if prior is None else torch.cat([free_points, prior.points])
         if volumetric:
-            rendering = self.stages.volume(origins, directions, batch.mask, free_points)
+            rendering = self.stages.volume(origins, directions, batch.mask, asked)
         else:
             neighbours = self.config.loss.smoothness_distance if self.config.loss.smoothness_weight > 0 else 0.0
-            rendering = self.renderer(origins, directions, batch.mask, free_points, neighbours)
+            rendering = self.renderer(origins, directions, batch.mask, asked, neighbours)
         loss, sdf = self.config.loss, self.renderer.sdf
         step = stencil_step(sdf, self.config) if loss.curvature_weight > 0 or loss.numerical_eikonal else 0.0
         inputs = LossInputs(
-            rendering, batch, mask_alpha(self.config, progress), free_bound, sdf, free_points, step, loss.fine_points
+            rendering,
+            batch,
+            mask_alpha(self.config, progress),
+            free_bound,
+            sdf,
+            free_points,
+            step,
+            loss.fine_points,
+            prior,
         )
         losses = {}
         for term in self.volume_terms if volumetric else self.terms:

@@ -1,0 +1,109 @@
+"""The bundles of a scene's views, read from a folder: each checked against its view, bad ones left out by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nsr.errors import PriorError
+from nsr.priors.bundle import METRIC, PriorBundle
+from nsr.priors.bundle_file import read_bundle
+from nsr.priors.conversion import ViewFrame, to_engine
+from nsr.scenes.idr_folder import view_names
+from nsr.scenes.scene import Scene
+
+PRIOR_FOLDER = "priors"
+_REACH = 1.2  # radius within which an object's points lie; the unit sphere and some room for noise
+
+logger = logging.getLogger("nsr")
+
+
+def load_bundles(scene: Scene, folder: str | Path, views: Sequence[int]) -> dict[int, PriorBundle]:
+    """The usable bundles of ``views``, in the engine's convention.
+
+    A view without a bundle has no entry, and one line of the log names all of those; so has a view whose bundle cannot
+    be used, which the log names with the reason.
+
+    Args:
+        scene: with a folder, whose images' names the bundles have.
+        folder: of ``<view>.npz`` files; relative to the scene's folder.
+
+    Raises:
+        PriorError: there is no such folder, or no usable bundle in it.
+    """
+    if scene.folder is None:
+        raise PriorError(f"{scene.name}: priors are found by the names of a scene's images, and it has no folder")
+    names = view_names(scene.folder)
+    folder = Path(scene.folder) / Path(folder).expanduser()
+    if not folder.is_dir():
+        raise PriorError(
+            f"{folder}: there is no such folder of priors; 'nsr prior import' and 'nsr prior export' make one"
+        )
+    bundles, missing = {}, []
+    for view in views:
+        path = folder / f"{names[view]}.npz"
+        if not path.exists():
+            missing.append(names[view])
+            continue
+        try:
+            bundles[view] = load_bundle(scene, view, path, names[view])
+        except PriorError as error:
+            logger.warning("view %s trains without its priors: %s", names[view], error)
+    if not bundles:
+        raise PriorError(f"{folder}: no usable bundle of the {len(views)} training views of {scene.name}")
+    if missing:
+        logger.warning(
+            "%s: no priors for %d of %d training views, which train without: %s",
+            folder, len(missing), len(views), ", ".join(missing),
+        )  # fmt: skip
+    return bundles
+
+
+def load_bundle(scene: Scene, view: int, path: str | Path, name: str) -> PriorBundle:
+    """One bundle of the scene's view ``view``, called ``name``.
+
+    Raises:
+        PriorError: it cannot be read, contradicts itself, or is not of this view (``check_view``).
+    """
+    stored = read_bundle(path)
+    header = stored.header
+    if (header.scene, header.view) != (scene.name, name):
+        raise PriorError(
+            f"{path}: the bundle is of view {header.view} of the scene {header.scene}, not of view {name} of "
+            f"{scene.name}"
+        )
+    frame = ViewFrame.of_scene(scene, view)
+    bundle = to_engine(stored, frame, str(path))
+    check_view(bundle, frame, scene.masks[view].cpu().numpy(), str(path))
+    return bundle
+
+
+def check_view(bundle: PriorBundle, frame: ViewFrame, mask: np.ndarray, source: str) -> None:
+    """Whether the depths of the object's pixels lie where the object is.
+
+    Args:
+        mask: ``[H, W]`` bool, True on the object.
+
+    Raises:
+        PriorError: most of those of a metric depth are outside the unit sphere: a wrong unit, or another scene.
+    """
+    if bundle.depth is None or bundle.depth_kind != METRIC or mask.all():
+        return
+    rows, columns = np.nonzero(mask & (bundle.depth_confidence > 0))
+    if len(rows) == 0:
+        return
+    in_camera = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(frame.intrinsics).T
+    directions = in_camera @ frame.pose[:3, :3].T
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    points = frame.pose[:3, 3] + bundle.depth[rows, columns, None] * directions
+    near = (np.linalg.norm(points, axis=-1) < _REACH).mean()
+    if near < 0.5:
+        ray = np.median(bundle.depth[rows, columns])
+        raise PriorError(
+            f"{source}: only {near:.0%} of the object's depths lie in the unit sphere (the median is {ray:.3g} of its "
+            f"radii from the camera, the sphere's centre {np.linalg.norm(frame.pose[:3, 3]):.3g}); the unit is wrong, "
+            "or the bundle is of another scene"
+        )

@@ -1,0 +1,78 @@
+"""Bundles of a scene's views: missing ones are named, bad ones are left out, and never more than one view is lost."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nsr.errors import PriorError
+from nsr.priors.bundle_file import DepthConvention, DirectionConvention
+from nsr.priors.loading import load_bundle, load_bundles
+
+
+def test_bundles_come_in_the_engines_convention(sphere_scene, sphere_maps, write_sphere_bundle, tmp_path):
+    for view in (0, 3):
+        write_sphere_bundle(tmp_path, view)
+    bundles = load_bundles(sphere_scene, tmp_path, [0, 3])
+    assert sorted(bundles) == [0, 3]
+    for view, bundle in bundles.items():
+        exact = sphere_maps(view)
+        np.testing.assert_allclose(bundle.depth, exact.ray, rtol=1e-5)
+        np.testing.assert_allclose(bundle.normal, exact.normal, atol=1e-5)
+
+
+def test_a_folder_is_looked_for_in_the_scene(sphere_scene_folder, sphere_scene, write_sphere_bundle):
+    scene = replace(sphere_scene, folder=sphere_scene_folder)
+    write_sphere_bundle(sphere_scene_folder / "priors", 2)
+    assert list(load_bundles(scene, "priors", scene.train_views)) == [2]
+
+
+def test_views_without_a_bundle_are_named_in_one_line(sphere_scene, write_sphere_bundle, tmp_path, caplog):
+    for view in (0, 2, 6, 7):
+        write_sphere_bundle(tmp_path, view)
+    with caplog.at_level(logging.WARNING, logger="nsr"):
+        bundles = load_bundles(sphere_scene, tmp_path, sphere_scene.train_views)
+    assert sorted(bundles) == [0, 2, 6, 7]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "3 of 7 training views, which train without: 001, 003, 005" in line
+
+
+BAD = {
+    "another scene": (lambda maps: {"scene": "mug"}, "view 001 of the scene mug, not of view 001 of sphere"),
+    "another view": (lambda maps: {"view": "002"}, "not of view 001"),
+    "a wrong unit": (
+        lambda maps: {"depth_convention": DepthConvention("metric", "mm", metres_per_scene_unit=1.0)},
+        "only 0% of the object's depths lie in the unit sphere.*the unit is wrong, or",
+    ),
+    "normals that look away": (lambda maps: {"normal": -maps(1).normal}, "face away from the camera"),
+    "normals of another frame": (
+        lambda maps: {"normal_convention": DirectionConvention("camera", "opengl")},
+        "face away from the camera",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_bundle_is_left_out_with_its_reason(
+    name, sphere_scene, sphere_maps, write_sphere_bundle, tmp_path, caplog
+):
+    changes, reason = BAD[name]
+    write_sphere_bundle(tmp_path, 0)
+    made = write_sphere_bundle(tmp_path / "made", 1, **changes(sphere_maps))
+    made.rename(tmp_path / "001.npz")
+    with caplog.at_level(logging.WARNING, logger="nsr"):
+        assert list(load_bundles(sphere_scene, tmp_path, [0, 1])) == [0]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("view 001 trains without its priors: ") and "\n" not in line
+    with pytest.raises(PriorError, match=reason):
+        load_bundle(sphere_scene, 1, tmp_path / "001.npz", "001")
+
+
+def test_no_bundle_at_all_is_an_error(sphere_scene, tmp_path):
+    with pytest.raises(PriorError, match="no usable bundle of the 7 training views of sphere"):
+        load_bundles(sphere_scene, tmp_path, sphere_scene.train_views)
+    with pytest.raises(PriorError, match="no such folder of priors; 'nsr prior import'"):
+        load_bundles(sphere_scene, tmp_path / "nowhere", [0])
+    with pytest.raises(PriorError, match="it has no folder"):
+        load_bundles(replace(sphere_scene, folder=None), tmp_path, [0])
