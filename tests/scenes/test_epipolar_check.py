@@ -6,14 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from nsr.scenes.epipolar_check import (
-    Features,
-    Matches,
-    check_epipolar,
-    epipolar_errors,
-    match_features,
-    near_pairs,
-)
+from nsr.scenes.epipolar_check import Matches, check_epipolar, epipolar_errors, match_features
+from nsr.scenes.features import Features, near_pairs
 
 
 @pytest.fixture

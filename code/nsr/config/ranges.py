@@ -48,6 +48,7 @@ _RANGES = {
         "learning_rate_cam": _NOT_NEGATIVE,
         "final_rate_cam": _SHARE,
         "outline_alignment": _NOT_NEGATIVE,
+        "feature_alignment": _NOT_NEGATIVE,
         "sched_factor": _POSITIVE,
         "final_rate": _SHARE,
         "alpha_factor": _POSITIVE,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FEATURES = 2000  # a view
+from nsr.scenes.features import Features
+
 LOWE_RATIO = 0.75  # "Distinctive image features from scale-invariant keypoints", 2004
 RANSAC_PIXELS = 1.5
 FEWEST_MATCHES = 15  # of a pair, after RANSAC
-LARGEST_ANGLE = 50.0  # degrees between the viewing directions of a pair
-NEIGHBOURS = 2  # pairs a view
 LARGE_ERROR = 3.0  # pixels
 HALF_PIXEL_SHIFTS = (-0.5, 0.5)
 HALF_PIXEL_GAIN = 0.9  # of the squared error: below it a shift is named
@@ -31,36 +30,6 @@ class Matches:
     second: int
     pixels_first: np.ndarray
     pixels_second: np.ndarray
-
-
-class Features:
-    """SIFT features of a picture, inside its mask where it has one."""
-
-    def __init__(self, picture: np.ndarray, mask: np.ndarray):
-        """``picture [H, W, 3]`` uint8 RGB, ``mask [H, W]`` bool."""
-        sift = cv2.SIFT_create(nfeatures=FEATURES, enable_precise_upscale=True)
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        inside = cv2.erode(mask.astype(np.uint8) * 255, np.ones((5, 5), np.uint8), borderValue=255)
-        points, descriptors = sift.detectAndCompute(grey, inside)
-        self.pixels = np.array([point.pt for point in points], dtype=np.float64).reshape(-1, 2)
-        self.descriptors = np.zeros((0, 128), np.float32) if descriptors is None else descriptors
-
-
-def near_pairs(poses: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of views that look from similar sides: each with its ``NEIGHBOURS`` nearest in viewing direction.
-
-    Args:
-        poses: ``[V, 4, 4]`` camera to world.
-    """
-    directions = poses[:, :3, 2]
-    angles = np.degrees(np.arccos(np.clip(directions @ directions.T, -1, 1)))
-    np.fill_diagonal(angles, np.inf)
-    pairs = set()
-    for view in range(len(poses)):
-        for other in np.argsort(angles[view])[:NEIGHBOURS].tolist():
-            if angles[view, other] <= LARGEST_ANGLE:
-                pairs.add((min(view, other), max(view, other)))
-    return sorted(pairs)
 
 
 def match_features(features: list[Features], pairs: list[tuple[int, int]]) -> list[Matches]:
@@ -87,18 +56,26 @@ def match_features(features: list[Features], pairs: list[tuple[int, int]]) -> li
     return found
 
 
+def fundamental_matrix(first: int, second: int, intrinsics: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """``[3, 3]`` F that takes homogeneous pixels q of the first view to their lines ``F q`` in the second.
+
+    Args:
+        intrinsics: ``[V, 3, 3]``; poses: ``[V, 4, 4]`` camera to world.
+    """
+    relative = np.linalg.inv(poses[second]) @ poses[first]
+    x, y, z = relative[:3, 3]
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    essential = cross @ relative[:3, :3]
+    return np.linalg.inv(intrinsics[second]).T @ essential @ np.linalg.inv(intrinsics[first])
+
+
 def epipolar_errors(matches: Matches, intrinsics: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """Distances ``[N]`` in pixels of matches from each other's epipolar lines, the mean of the two views'.
 
     Args:
         intrinsics: ``[V, 3, 3]``; poses: ``[V, 4, 4]`` camera to world.
     """
-    first, second = matches.first, matches.second
-    relative = np.linalg.inv(poses[second]) @ poses[first]
-    x, y, z = relative[:3, 3]
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    essential = cross @ relative[:3, :3]
-    fundamental = np.linalg.inv(intrinsics[second]).T @ essential @ np.linalg.inv(intrinsics[first])
+    fundamental = fundamental_matrix(matches.first, matches.second, intrinsics, poses)
     one = np.column_stack([matches.pixels_first, np.ones(len(matches.pixels_first))])
     other = np.column_stack([matches.pixels_second, np.ones(len(matches.pixels_second))])
     in_second, in_first = one @ fundamental.T, other @ fundamental

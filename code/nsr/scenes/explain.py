@@ -11,7 +11,8 @@ from nsr.scenes.camera_file import read_camera_file
 from nsr.scenes.cameras import decompose_projection
 from nsr.scenes.check import CheckReport
 from nsr.scenes.convention_check import check_conventions
-from nsr.scenes.epipolar_check import Features, check_epipolar, match_features, near_pairs
+from nsr.scenes.epipolar_check import check_epipolar, match_features
+from nsr.scenes.features import Features, near_pairs
 from nsr.scenes.idr_folder import CAMERA_FILE, load_scene
 from nsr.scenes.scene import Scene
 

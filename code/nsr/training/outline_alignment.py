@@ -34,7 +34,7 @@ _DAMPING, _LEAST_DAMPING, _TRIES = 1e-3, 1e-6, 6
 
 
 @dataclass
-class _Outlines:
+class Outlines:
     """Convex hulls of the masks: what planes touch.
 
     Attributes:
@@ -73,9 +73,9 @@ def align_outlines(masks: list[torch.Tensor], cameras: Cameras, steps: int) -> C
         be compared.
     """
     start = Cameras(cameras.intrinsics.detach().cpu().double(), cameras.poses.detach().cpu().double())
-    problem = _Problem(start, _outlines(masks, start))
+    problem = OutlineProblem(start, outlines_of(masks, start))
     before = problem.residuals(torch.zeros(len(start), 6, dtype=torch.float64))
-    if before.counted.sum() < 4 * FEWEST_PAIRS * len(start) / 2:
+    if not problem.enough(before):
         logger.warning("outlines are not aligned: too few pairs of views have outlines that can be compared")
         return cameras
     motions, after = _solve(problem, steps)
@@ -98,7 +98,7 @@ def align_outlines(masks: list[torch.Tensor], cameras: Cameras, steps: int) -> C
     return Cameras(cameras.intrinsics, torch.from_numpy(poses).to(cameras.poses))
 
 
-def _solve(problem: _Problem, steps: int) -> tuple[torch.Tensor, _State]:
+def _solve(problem: OutlineProblem, steps: int) -> tuple[torch.Tensor, _State]:
     """Motions ``[V, 6]`` that make the residuals small, by Levenberg and Marquardt's method, and what is left."""
     motions = torch.zeros(len(problem.start), 6, dtype=torch.float64)
     state, damping = problem.residuals(motions), _DAMPING
@@ -138,10 +138,16 @@ class _State:
         return OUTLINE_NOISE * float(self.residuals[self.counted].abs().median())
 
 
-class _Problem:
-    def __init__(self, start: Cameras, outlines: _Outlines):
+class OutlineProblem:
+    """Residuals of all pairs of views by motions ``[V, 6]`` (of ``whitening``) from where cameras start.
+
+    Args:
+        start: float64, on the CPU; outlines: of the same views; whitenings: ``[V, 6, 6]``, made where it is not given.
+    """
+
+    def __init__(self, start: Cameras, outlines: Outlines, whitenings: torch.Tensor | None = None):
         self.start, self.outlines = start, outlines
-        self.whitening = whitening(start)
+        self.whitening = whitening(start) if whitenings is None else whitenings
         self.used = torch.ones(len(start), dtype=torch.bool)
         self.first, self.second = torch.triu_indices(len(start), len(start), 1)
         focal = start.intrinsics[:, 0, 0]
@@ -165,16 +171,34 @@ class _Problem:
         """Matrix ``[6V, 6V]`` and right-hand side ``[6V]`` of a Gauss-Newton step, reweighted for the robust cost."""
         jacobian = torch.func.vmap(torch.func.jacfwd(_residuals, argnums=(0, 1)))
         by_first, by_second = jacobian(*self._of_pairs(motions), state.first, state.second)
-        design = torch.zeros(len(self.first), 4, len(self.start), 6, dtype=torch.float64)
-        pairs = torch.arange(len(self.first))
-        design[pairs, :, self.first] = by_first / self.noise.unsqueeze(-1)
-        design[pairs, :, self.second] = by_second / self.noise.unsqueeze(-1)
-        design = design.view(-1, motions.numel())
-        weights = torch.where(state.counted, 1 / (1 + state.residuals**2 / 4), 0.0).view(-1, 1)
-        weights = weights * self._weight(state.counted)
-        normal = design.T @ (weights * design) + torch.eye(motions.numel(), dtype=torch.float64) / PRIOR**2
-        slope = design.T @ (weights * state.residuals.view(-1, 1)) + motions.view(-1, 1) / PRIOR**2
-        return normal, slope.squeeze(1)
+        weights = torch.where(state.counted, 1 / (1 + state.residuals**2 / 4), 0.0) * self._weight(state.counted)
+        by_motion = (by_first / self.noise.unsqueeze(-1), by_second / self.noise.unsqueeze(-1))
+        views, count = (self.first, self.second), len(self.start)
+        blocks = torch.zeros(count, count, 6, 6, dtype=torch.float64)
+        slope = motions / PRIOR**2
+        for row, by_row in zip(views, by_motion):
+            weighted = (weights.unsqueeze(-1) * by_row).transpose(1, 2)
+            slope = slope.index_add(0, row, (weighted @ state.residuals.unsqueeze(-1)).squeeze(-1))
+            for column, by_column in zip(views, by_motion):
+                blocks.index_put_((row, column), weighted @ by_column, accumulate=True)
+        normal = blocks.transpose(1, 2).reshape(motions.numel(), motions.numel())
+        return normal + torch.eye(motions.numel(), dtype=torch.float64) / PRIOR**2, slope.flatten()
+
+    def evidence(self, linearise: bool) -> tuple[float, np.ndarray | None, np.ndarray | None]:
+        """The cost where the cameras stand, and by motions half its Gauss-Newton matrix ``[6V, 6V]`` and half its slope
+        ``[6V]``: every residual weighs by its own noise, as features' do."""
+        motions = torch.zeros(len(self.start), 6, dtype=torch.float64)
+        state = self.residuals(motions)
+        alone = 1 / self._weight(state.counted)
+        if not linearise:
+            return alone * state.cost, None, None
+        normal, slope = self.normal_equations(motions, state)
+        normal = normal - torch.eye(len(normal), dtype=torch.float64) / PRIOR**2
+        return alone * state.cost, alone * normal.numpy(), alone * slope.numpy()
+
+    def enough(self, state: _State) -> bool:
+        """Whether outlines say as much as it takes to move the cameras."""
+        return bool(state.counted.sum() >= 4 * FEWEST_PAIRS * len(self.start) / 2)
 
     def _weight(self, counted: torch.Tensor) -> float:
         """Outlines' residuals are not independent: together they weigh as much as one for each unknown."""
@@ -218,14 +242,14 @@ def _residuals(motion_a, motion_b, whitening_a, whitening_b, start_a, start_b, r
     return torch.cat([(normal_a * rays_b).sum(1), (normal_b * rays_a).sum(1)])
 
 
-def _outlines(masks: list[torch.Tensor], cameras: Cameras) -> _Outlines:
+def outlines_of(masks: list[torch.Tensor], cameras: Cameras) -> Outlines:
     corners, cut = zip(*(_corners(mask.cpu().numpy()) for mask in masks))
     most = max(map(len, corners))
     pixels = np.stack([np.concatenate([each, each[:1].repeat(most - len(each), 0)]) for each in corners])
     at_border = np.stack([np.concatenate([each, each[:1].repeat(most - len(each))]) for each in cut])
     homogeneous = torch.nn.functional.pad(torch.from_numpy(pixels).double(), (0, 1), value=1.0)
     rays = torch.linalg.solve(cameras.intrinsics, homogeneous.transpose(1, 2)).transpose(1, 2)
-    return _Outlines(torch.nn.functional.normalize(rays, dim=-1), torch.from_numpy(at_border))
+    return Outlines(torch.nn.functional.normalize(rays, dim=-1), torch.from_numpy(at_border))
 
 
 def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

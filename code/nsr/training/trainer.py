@@ -24,6 +24,7 @@ from nsr.seeding import seed_everything
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
+from nsr.training.feature_alignment import with_features_aligned
 from nsr.training.fine_levels import check_fine_levels, stencil_step
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
@@ -104,6 +105,8 @@ class Trainer:
             scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
         elif config.train.train_cameras and config.train.outline_alignment:
             scene = with_outlines_aligned(scene, config.train.outline_alignment)
+        if config.train.train_cameras and config.train.feature_alignment:
+            scene = with_features_aligned(scene, config.train.feature_alignment)
         if config.train.table_updates not in TABLE_UPDATES:
             raise ConfigError(
                 f"train.table_updates is {config.train.table_updates!r}; known are {', '.join(TABLE_UPDATES)}"
