@@ -1,6 +1,7 @@
 # make setup   a virtual environment in .venv, with a torch that is already on the machine or torch 2.13.0
 # make demo    makes a scene, reconstructs it (MINUTES=4), evaluates it and names what it wrote
 # make test    runs the tests
+# make model   trains the model of trained_models/ anew (a few minutes)
 # make clean   removes .venv and build leftovers; runs and data stay
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: setup demo test clean
+.PHONY: setup demo test model clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +34,12 @@ demo: $(VENV)/.ready $(SCENE)/cameras.npz
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q
+
+model: $(VENV)/.ready $(SCENE)/cameras.npz
+	$(BIN)/nsr train $(SCENE) --conf confs/small.conf --steps 4000
+	rm -rf trained_models/small_$(notdir $(SCENE))
+	$(BIN)/nsr pack exps/small_$(notdir $(SCENE)) trained_models
+	$(BIN)/nsr eval trained_models/small_$(notdir $(SCENE)) --output exps/small_$(notdir $(SCENE))/evaluation
 
 clean:
 	rm -rf $(VENV) build dist code/nsr.egg-info .pytest_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import threading
@@ -85,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             viewer.run(threading.Event())
     finally:
-        server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells its own end
+            server.stop()
     return 0
 
 
