@@ -1,0 +1,1 @@
+"""Scenes that are made: exact depth, normals and albedo of random solids in a room."""
