@@ -36,7 +36,8 @@ class BundleAdjustment:
     """The problem: V cameras with known intrinsics, P points, N observations.
 
     The cost is the sum over observations of ``log(1 + |error / noise|^2)`` (Cauchy's; wrong matches fade out) and of
-    the outlines' residuals, each by its own noise.  Nothing holds the frame but the damping: a similarity may be left over.
+    the outlines' residuals, each by its own noise.  Nothing holds the frame but the damping: a similarity may be left
+    over.
 
     Args:
         cameras: where they start, in a frame in which the object fills the unit sphere.
