@@ -20,8 +20,10 @@ from timing import describe
 
 from nsr.priors.networks.common.checkpoints import task_from_checkpoint
 from nsr.priors.networks.common.evaluation import evaluate_all, mean_figures
+from nsr.priors.networks.common.photometric import CAT
+from nsr.priors.networks.common.real_data import real_folder
 from nsr.priors.networks.intrinsic_decomposition.family import FAMILY
-from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo, real_folder
+from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo
 from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
 
 HELD_OUT_SEED = 1000  # as that of nsr prior test
@@ -41,11 +43,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", type=Path)
     parser.add_argument("--num", type=int, default=100, help="held-out pictures (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=64, help="their size (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=64, help="their side, or short side (default: %(default)s)")
     parser.add_argument("--real", action="store_true", help="the real photographs below NSR_DATA instead")
     options = parser.parse_args()
     dataset = (
-        PhotometricStereo(real_folder(), short_side=128)
+        PhotometricStereo(real_folder(CAT), short_side=options.size)
         if options.real
         else SyntheticPictures(options.num, options.size, HELD_OUT_SEED)
     )

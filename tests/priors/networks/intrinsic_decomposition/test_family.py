@@ -75,6 +75,7 @@ def test_a_folder_is_decomposed_exactly(runs, photographs, labelled, tmp_path):
         )
         light = read_light(folder / f"photo_{index}_light.txt")
         np.testing.assert_array_equal(light, values["light"].ravel())
+        assert np.linalg.norm(values["light_direction"]) == pytest.approx(1, abs=1e-5)
         for what in ("face", "normal", "albedo", "shading", "residue", "recon"):
             assert Image.open(folder / f"photo_{index}_{what}.png").size == (42, 32)
 

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from nsr.errors import NsrError
-from nsr.priors.networks.shape_from_shading.photometric_stereo import (
-    PhotometricFolder,
-    integrated_depth,
-    photometric_normals,
-)
+from nsr.priors.networks.shape_from_shading.photometric_stereo import PhotometricFolder, integrated_depth
 from nsr.priors.networks.shape_from_shading.rig import Rig
 
 RIG = Rig(focal=(400.0, 400.0))
@@ -21,18 +17,6 @@ def dome(size=64):
     rays = RIG.rays(size, size)
     depth = 1 + 2 * (rays[..., :2] ** 2).sum(-1)
     return depth, np.hypot(*(rays[..., :2].transpose(2, 0, 1))) < 0.9 * size / 2 / 400
-
-
-def test_normals_and_albedo_of_a_lambertian_surface_are_exact():
-    generator = np.random.default_rng(0)
-    normal = RIG.normals(dome()[0])
-    albedo = generator.uniform(0.2, 0.9, (64, 64))
-    lights = np.array([[0.3, 0.2, -0.9], [-0.4, 0.1, -0.9], [0, -0.5, -0.8], [0.1, 0.4, -1]])
-    lights /= np.linalg.norm(lights, axis=1, keepdims=True)
-    pictures = albedo * np.maximum(np.einsum("ni,hwi->nhw", lights, normal), 0)
-    found, found_albedo = photometric_normals(pictures, lights)
-    np.testing.assert_allclose(found, normal, atol=1e-6)
-    np.testing.assert_allclose(found_albedo, albedo, atol=1e-6)
 
 
 def test_normals_are_integrated_to_the_depth_that_they_are_of():

@@ -71,14 +71,16 @@ class IntrinsicDecomposition(Family):
         return _in_patches(training, options), validation and _in_patches(validation, options)
 
     def test_dataset(self, options: Namespace) -> SampleDataset:
+        from nsr.priors.networks.common.photometric import CAT, LIGHTS
+        from nsr.priors.networks.common.real_data import real_folder
         from nsr.priors.networks.intrinsic_decomposition.photographs import PhotographFolder
-        from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo, real_folder
+        from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo
         from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
 
         if options.data == SYNTHETIC:
             return SyntheticPictures(options.num, options.size, options.seed)
-        folder = real_folder() if options.data == REAL else Path(options.data)
-        if PhotometricStereo.is_one(folder):
+        folder = real_folder(CAT) if options.data == REAL else Path(options.data)
+        if (folder / LIGHTS).is_file():
             return PhotometricStereo(folder, options.size, options.num)
         return PhotographFolder(folder, options.size, options.num)
 

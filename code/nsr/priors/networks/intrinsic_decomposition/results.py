@@ -16,7 +16,7 @@ from nsr.priors.networks.intrinsic_decomposition.faces import (
     write_levels,
     write_light,
 )
-from nsr.priors.networks.intrinsic_decomposition.illumination import relight
+from nsr.priors.networks.intrinsic_decomposition.illumination import principal_direction, relight
 
 _EXACT = ("normal", "albedo", "harmonic_shading", "residue", "shading", "reconstruction", "light")
 
@@ -25,7 +25,8 @@ def write_decomposition(prediction: dict[str, Tensor], sample: dict, folder: Pat
     """Write ``<name>_{face,normal,albedo,shading,residue,recon}.png``, ``<name>_light.txt`` and ``<name>.npz``.
 
     The pictures have 8 bits and are cut to [0, 1] (shading halved, the residue shifted by a half); the ``npz`` holds
-    the maps themselves in float32, where reconstruction = albedo x (harmonic_shading + residue) exactly.  With
+    the maps themselves in float32, where reconstruction = albedo x (harmonic_shading + residue) exactly, and the
+    ``light_direction`` ``[3]`` that most of the light comes from (camera frame).  With
     ``light`` ``[27]`` there is ``<name>_relit.png`` too: albedo and normals under it.
     """
     name = sample["name"]
@@ -44,7 +45,12 @@ def write_decomposition(prediction: dict[str, Tensor], sample: dict, folder: Pat
         write_levels(folder / f"{name}_{what}.png", values)
     write_light(folder / f"{name}_light.txt", prediction["light"])
     with whole_file(folder / f"{name}.npz") as partial:
-        np.savez_compressed(partial, **{key: prediction[key].numpy() for key in _EXACT}, mask=sample["mask"].numpy())
+        np.savez_compressed(
+            partial,
+            **{key: prediction[key].numpy() for key in _EXACT},
+            mask=sample["mask"].numpy(),
+            light_direction=principal_direction(prediction["light"].view(1, -1))[0].numpy(),
+        )
 
 
 def write_pseudo_label(prediction: dict[str, Tensor], sample: dict, folder: Path) -> None:

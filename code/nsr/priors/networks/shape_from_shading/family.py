@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,14 +114,16 @@ class ShapeFromShading(Family):
     def _frames(self, options: Namespace, *, for_test: bool) -> SampleDataset:
         """The first ``--num`` frames of ``--data``."""
         from nsr.priors.networks.common.options import REAL, SYNTHETIC
+        from nsr.priors.networks.common.photometric import CAT, LIGHTS
+        from nsr.priors.networks.common.real_data import real_folder
         from nsr.priors.networks.shape_from_shading.folder import FIRST_TEST, MAPS, ReliefFolder, sample_numbers
         from nsr.priors.networks.shape_from_shading.generate import SyntheticReliefs
-        from nsr.priors.networks.shape_from_shading.photometric_stereo import LIGHTS, PhotometricFolder
+        from nsr.priors.networks.shape_from_shading.photometric_stereo import PhotometricFolder
 
         recipe = _recipe(options)
         if options.data == SYNTHETIC:
             return SyntheticReliefs(options.num, recipe, options.seed)
-        folder = _real_folder() if options.data == REAL else Path(options.data)
+        folder = real_folder(CAT) if options.data == REAL else Path(options.data)
         if not folder.is_dir():
             raise NsrError(f"{folder}: there is no such folder; --data takes synthetic, real or a folder")
         if (folder / LIGHTS).is_file():
@@ -203,14 +204,6 @@ def _inputs(text: str) -> list[str]:
     if "shading" not in chosen and "pattern" not in chosen or not set(chosen) <= set(INPUT_CHOICES):
         raise ArgumentTypeError(f"{text!r} is not a list of {', '.join(INPUT_CHOICES)} with a photograph among them")
     return [name for name in INPUT_CHOICES if name in chosen]
-
-
-def _real_folder() -> Path:
-    """The photographs under known lights below the folder that NSR_DATA names."""
-    root = os.environ.get("NSR_DATA")
-    if not root:
-        raise NsrError("--data real: set the environment variable NSR_DATA to the folder that holds photometric/cat")
-    return Path(root) / "photometric" / "cat"
 
 
 FAMILY = ShapeFromShading()
