@@ -33,13 +33,14 @@ class Topology:
 
 def measure_topology(mesh: trimesh.Trimesh) -> Topology:
     """Count from Euler's formula: ``V - E + F = 2 components - 2 genus - holes``."""
-    _, merged = np.unique(np.asarray(mesh.vertices), axis=0, return_inverse=True)
-    faces = merged.reshape(-1)[np.asarray(mesh.faces)]
+    faces = _merged(np.asarray(mesh.vertices))[np.asarray(mesh.faces)]
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
     if len(faces) == 0:
         return Topology(0, 0, 0, 0)
-    edges = np.sort(np.concatenate([faces[:, :2], faces[:, 1:], faces[:, ::2]]), axis=1)
-    edges, uses = np.unique(edges, axis=0, return_counts=True)
+    edges = np.sort(np.concatenate([faces[:, :2], faces[:, 1:], faces[:, ::2]]), axis=1).astype(np.int64)
+    # one number an edge: rows take ten times as long to sort
+    keys, uses = np.unique(edges[:, 0] << 32 | edges[:, 1], return_counts=True)
+    edges = np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
     boundary = edges[uses == 1]
     used, components = _pieces(edges)
     _, holes = _pieces(boundary)
@@ -66,7 +67,17 @@ def _pieces(edges: np.ndarray) -> tuple[int, int]:
     """Number of vertices that ``edges [N, 2]`` use, and of the connected pieces that they form."""
     if len(edges) == 0:
         return 0, 0
-    vertices, ends = np.unique(edges, return_inverse=True)
-    ends = ends.reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(ends), dtype=bool), tuple(ends.T)), shape=(len(vertices),) * 2)
-    return len(vertices), int(connected_components(graph, directed=False)[0])
+    used = np.zeros(edges.max() + 1, dtype=bool)
+    used[edges] = True
+    ends, count = (np.cumsum(used) - 1)[edges], int(used.sum())
+    graph = coo_matrix((np.ones(len(ends), dtype=bool), tuple(ends.T)), shape=(count, count))
+    return count, int(connected_components(graph, directed=False)[0])
+
+
+def _merged(vertices: np.ndarray) -> np.ndarray:
+    """``[V]`` numbers of vertices ``[V, 3]``, the same where their positions are equal."""
+    order = np.lexsort(vertices.T)
+    new = (np.diff(vertices[order], axis=0) != 0).any(axis=1)
+    numbers = np.empty(len(vertices), dtype=np.int64)
+    numbers[order] = np.concatenate([np.zeros(min(len(order), 1), dtype=np.int64), new.cumsum()])
+    return numbers
