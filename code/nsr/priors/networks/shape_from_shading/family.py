@@ -22,9 +22,9 @@ class ShapeFromShading(Family):
     name = "shape-from-shading"
     help = "fine relief from a shading image, a pattern image and the smooth depth that the pattern gives"
     defaults = {
-        "num": 360,
+        "num": 240,
         "val": 0.04,
-        "epoch": 6,
+        "epoch": 7,
         "batch": 4,
         "lr": 3e-3,
         "drop": 0.02,
