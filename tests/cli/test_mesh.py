@@ -57,6 +57,13 @@ def test_a_texture_and_an_error_in_world_units(mesh, tmp_path):
     assert float(out.split("moved by at most ")[1].split()[0]) <= 0.05
 
 
+def test_it_is_told_what_an_error_bound_does_not_allow(mesh):
+    arguments = ["--resolution", "12", "--normalised", "--formats", "ply"]
+    assert "; fewer would move it by more than 1e-09" in mesh(*arguments, "--max_error", "1e-9")[1]
+    assert "; 8 would move it by more than 0.1" in mesh(*arguments, "--max_error", "0.1", "--faces", "8")[1]
+    assert "would move it" not in mesh(*arguments, "--max_error", "0.1")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

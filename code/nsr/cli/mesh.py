@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with writing_to(folder, "the mesh"):
         finished = finish_mesh(trained.renderer, options, scene=scene, cameras=trained.cameras, device=device)
-        print(_describe(finished, unit, "normalised units" if arguments.normalised else "world units"))
+        print(_describe(finished, unit, arguments))
         for kind in formats:
             path = export_mesh(
                 finished.mesh,
@@ -124,11 +124,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(finished, unit: float, unit_name: str) -> str:
+def _describe(finished, unit: float, arguments: argparse.Namespace) -> str:
+    unit_name = "normalised units" if arguments.normalised else "world units"
     closed = "watertight" if finished.watertight else "open"
     text = f"{len(finished.mesh.faces):,} triangles, {closed}"
     if finished.error:
         text += f" (of {finished.extracted_faces:,}; moved by at most {finished.error * unit:.3g} {unit_name})"
+    if arguments.max_error and len(finished.mesh.faces) > (arguments.faces or 0):
+        if not finished.error:
+            text += f"; fewer would move it by more than {arguments.max_error:g}"
+        elif arguments.faces:
+            text += f"; {arguments.faces:,} would move it by more than {arguments.max_error:g}"
     if finished.texture is not None:
         height, width = finished.texture.picture.shape[:2]
         text += f", texture {width} x {height}"
