@@ -22,7 +22,7 @@ from nsr.scenes.scene import Scene
 from nsr.training.logs import CSV_FILE
 from nsr.training.run_folder import LOG_FOLDER, RUN_CONF
 
-MOST_FACES = 60_000
+MOST_FACES = 150_000
 SHOWN_VIEWS = 3  # of each split
 WIDEST = 560  # pixels of an inlined picture
 LARGEST_ERROR = 0.3  # at the top of the error maps' scale, of 1

@@ -44,7 +44,7 @@ def cards(metrics: dict) -> list[tuple[str, str, str]]:
         remark += f" (true: {true_genus})"
     found.append(("Components", str(topology["components"]), remark))
     memory = metrics["peak_memory_mb"]
-    remark = f"step {metrics['step']:,}" + ("" if memory is None else f", {memory:,.0f} MB of memory at most")
+    remark = f"step {metrics['step']:,}" + ("" if memory is None else f", at most {memory:,.0f} MB")
     found.append(("Training", duration(metrics["train_seconds"]), remark))
     return found
 

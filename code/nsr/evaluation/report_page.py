@@ -52,7 +52,7 @@ def page(
     if views:
         remark = (
             "Drag the handle between photograph and render. Held-out views were used by nothing before. "
-            f'Error maps: 0 <span class="scale"></span> {largest_error:g} of full scale, mean over channels.'
+            f'Error maps: 0 <span class="scale"></span> {largest_error:g} of full scale.'
         )
         sections.append(section("Photographs and renders", "".join(map(_view, views)), remark))
     if view_rows:
