@@ -1,6 +1,6 @@
 """Draw the README's picture from an evaluated run: photograph, render, surface and normals of some views.
 
-    python scripts/readme_figure.py exps/demo data/default docs/images/default.png 4 12
+    python scripts/readme_figure.py trained_models/small_default data/default docs/images/default.png 4 12
 """
 
 from __future__ import annotations

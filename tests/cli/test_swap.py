@@ -1,10 +1,12 @@
 """Two runs of a few steps, swapped from the command line."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from nsr.cli import main as cli
 
@@ -73,3 +75,15 @@ def test_errors_are_one_line(runs, capsys):
     ):
         assert cli.main(["swap", *arguments, "--gpu", "ignore", "--size", "16"]) == 2
         assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_geometry_without_a_surface_is_refused(runs, tmp_path, capsys):
+    empty = Path(shutil.copytree(runs / "exps" / "plain_65", tmp_path / "empty_65"))
+    (path,) = empty.glob("*/checkpoints/latest.pt")
+    state = torch.load(path, weights_only=True)
+    state["renderer"]["sdf.lin2.bias"][0] += 5
+    torch.save(state, path)
+    arguments = ["swap", str(empty), str(runs / "exps" / "plain_110"), "--output", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--gpu", "ignore", "--size", "16", "--frames", "4"]) == 2
+    assert "the field has no surface" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

@@ -119,7 +119,13 @@ def _swap(
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
     from nsr.evaluation.camera_path import default_views, path_from_file, path_through_views, resized
-    from nsr.evaluation.disentanglement import adapted_radiance, swap, swap_problem, swapped_renderer
+    from nsr.evaluation.disentanglement import (
+        adapted_radiance,
+        located_surface,
+        swap,
+        swap_problem,
+        swapped_renderer,
+    )
     from nsr.evaluation.frames import render_frames, write_film
     from nsr.fields.encoding import make_encoding
     from nsr.meshing.output import writing_to
@@ -138,6 +144,7 @@ def _swap(
     problem = swap_problem(geometry.renderer, appearance.renderer)
     if problem and arguments.adapt is None:
         raise NsrError(f"this appearance cannot be swapped in: {problem} (--adapt does it here)")
+    located_surface(geometry.renderer)  # frames of nothing are not worth rendering
     with writing_to(output, "the frames"):
         if arguments.adapt is not None:
             network = appearance.config.model.rendering_network

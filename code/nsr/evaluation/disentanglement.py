@@ -16,7 +16,7 @@ from nsr.rendering.surface import SurfaceRenderer
 ADAPTATION_STEPS = 300
 _BATCH = 4096
 _LEARNING_RATE = 5e-3
-_LOCATING_RESOLUTION = 64  # of the mesh on which an appearance is looked at
+_LOCATING_RESOLUTION = 64  # of the mesh on which an appearance is looked at, if there is one
 
 
 def swap_problem(geometry: SurfaceRenderer, appearance: SurfaceRenderer) -> str | None:
@@ -41,6 +41,16 @@ def feature_size(renderer: SurfaceRenderer) -> int:
     device = next(renderer.sdf.parameters()).device
     with torch.no_grad():
         return renderer.sdf.geometry(torch.zeros(1, 3, device=device))[2].shape[1]
+
+
+def located_surface(renderer: SurfaceRenderer) -> trimesh.Trimesh:
+    """A coarse mesh of everything that a renderer shows, in its normalised frame.
+
+    Raises:
+        NsrError: it has no surface.
+    """
+    radius, device = renderer.tracer.config.object_bounding_sphere, next(renderer.sdf.parameters()).device
+    return extract_mesh(renderer.value, _LOCATING_RESOLUTION, radius, largest_only=False, device=device)
 
 
 def swapped_renderer(geometry: SurfaceRenderer, radiance: RadianceField) -> SurfaceRenderer:
@@ -92,10 +102,7 @@ def adapted_radiance(
     if steps < 1:
         raise NsrError(f"adaptation needs at least one step, not {steps}")
     device = next(appearance.sdf.parameters()).device
-    mesh = extract_mesh(
-        appearance.value, _LOCATING_RESOLUTION, appearance.tracer.config.object_bounding_sphere,
-        largest_only=False, device=device,
-    )  # fmt: skip
+    mesh = located_surface(appearance)
     points = torch.from_numpy(trimesh.sample.sample_surface(mesh, 8 * _BATCH, seed=seed)[0]).float().to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
