@@ -13,6 +13,7 @@ import torch
 from nsr.cli import evaluate, main as cli, train
 from nsr.cli.device import choose_device
 from nsr.cli.scene import SPEC_FLAGS, SPEC_SWITCHES
+from nsr.cli.scene_sense import SENSOR_FLAGS, SENSOR_SWITCHES
 from nsr.errors import NsrError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,8 +144,14 @@ def test_scene_make_offers_every_field_of_the_spec():
 
     offered = {*SPEC_FLAGS, *SPEC_SWITCHES, "relief"}
     fields = {field.name for field in dataclasses.fields(SyntheticSpec)}
-    assert fields - offered == {"world_offset"}
+    assert fields - offered == {"world_offset", "sensors"}  # a recipe's; nsr scene sense has flags for the latter
     assert offered <= fields
+
+
+def test_scene_sense_offers_every_field_of_the_sensors():
+    from nsr.scenes.synthetic.sensors.spec import SensorSpec
+
+    assert {*SENSOR_FLAGS, *SENSOR_SWITCHES} == {field.name for field in dataclasses.fields(SensorSpec)}
 
 
 def test_scene_make_names_every_shape():

@@ -22,12 +22,12 @@ HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resoluti
 POSENC = EncodingConfig("PosEnc", {"frequencies": 2})
 
 
-def make_renderer(encoding=HASH):
+def make_renderer(encoding=HASH, mode="idr"):
     torch.manual_seed(0)
     config = ModelConfig(
         feature_vector_size=4,
         implicit_network=ImplicitNetworkConfig(dims=[64, 64], skip_in=[], encoding=encoding),
-        rendering_network=RenderingNetworkConfig(dims=[16], view_encoding=POSENC, position_encoding=HASH),
+        rendering_network=RenderingNetworkConfig(mode=mode, dims=[16], view_encoding=POSENC, position_encoding=HASH),
     )
     renderer = build_renderer(config)
     initialise_sphere(renderer.sdf, 0.6)
@@ -216,3 +216,42 @@ def test_a_conf_that_names_no_encoding_is_refused():
     config.rendering_network.view_encoding = EncodingConfig("Spherical")
     with pytest.raises(ConfigError, match="unknown encoding 'Spherical'"):
         build_renderer(config)
+
+
+def test_a_shading_field_shows_what_its_colours_are_made_of(rays):
+    renderer = make_renderer(mode="shading")
+    origins, directions = single(rays, 80, aim=0.5)
+    rendering = renderer(origins, directions, torch.ones(80, dtype=torch.bool), torch.zeros(4, 3))
+    parts = rendering.decomposition
+    assert parts.albedo.shape == rendering.rgb.shape and torch.equal(parts.rgb, rendering.rgb)
+    _, gradients, features = renderer.sdf.geometry(rendering.points[rendering.surface])
+    again = renderer.radiance(rendering.points[rendering.surface], directions[rendering.surface], gradients, features)
+    torch.testing.assert_close(rendering.rgb, again, atol=1e-4, rtol=1e-4)
+    assert make_renderer()(origins, directions, torch.ones(80, dtype=torch.bool), torch.zeros(4, 3)).decomposition is None
+
+
+def test_shading_moves_the_surface_as_differences_say(rays):
+    """The colour's slope in an SDF parameter, through the normal too, at a fixed set of rays."""
+    renderer = make_renderer(POSENC, mode="shading")
+    renderer = renderer.double()
+    with torch.no_grad():
+        renderer.radiance.harmonics[1:].add_(0.4 * torch.randn(8, 3, dtype=torch.float64))
+        renderer.sdf.lin0.weight_v += 0.05 * torch.randn_like(renderer.sdf.lin0.weight_v)
+    origins, directions = rays(40, aim=0.2)
+    points = (renderer.trace(origins, directions).depth.unsqueeze(1) * directions + origins).detach()
+    parameter = renderer.sdf.lin1.weight_v
+
+    def shading():
+        _, gradients, _ = renderer.sdf.geometry(points)
+        return renderer.radiance.shading(gradients).sin().sum()
+
+    slope = torch.autograd.grad(shading(), parameter)[0]
+    step = torch.randn_like(parameter) * 1e-6
+    with torch.no_grad():
+        parameter.add_(step)
+        above = shading()
+        parameter.sub_(2 * step)
+        below = shading()
+        parameter.add_(step)
+    assert slope.abs().sum() > 0
+    torch.testing.assert_close((slope * step).sum(), (above - below) / 2, rtol=1e-5, atol=0)

@@ -1,4 +1,4 @@
-"""``nsr scene make|import|board|check|perturb|mask|downscale``: folders of images, masks and cameras."""
+"""``nsr scene make|sense|import|board|check|perturb|mask|downscale``: folders of images, masks and cameras."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from nsr.cli.arguments import number_from_zero, positive_int, positive_number
 from nsr.cli.locations import find_conf, output_folder
 from nsr.cli.scene_import import add_board, add_import
+from nsr.cli.scene_sense import add_sense
 
 _EXAMPLES = """\
 examples:
   nsr scene make data/default                        the default scene: a carved stone, 32 views of 256x256
   nsr scene make data/cow --shape cow.obj --texture own --views 48
+  nsr scene sense data/default --stereo              what a depth camera would have measured of it
   nsr scene import mug/ data/mug                     of your photographs, or of another program's cameras
   nsr scene check photos/mug                         exit code 0 (perhaps with warnings) or 1 (errors)
   nsr scene perturb data/default --degrees 2         writes cameras_linear_init.npz beside cameras.npz
@@ -62,6 +64,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     tools = parser.add_subparsers(title="tools", metavar="TOOL", required=True)
     _add_make(tools)
+    add_sense(tools)
     add_import(tools)
     add_board(tools)
     _add_check(tools)

@@ -63,6 +63,7 @@ _RANGES = {
         "img_res": _Range(1),
         "heldout_every": _NOT_NEGATIVE,
         "heldout_offset": _NOT_NEGATIVE,
+        "train_views": _NOT_NEGATIVE,
     },
     "model": {"feature_vector_size": _NOT_NEGATIVE},
     "model.implicit_network": {
@@ -101,6 +102,7 @@ _RANGES = {
         "level_decay_final": _SHARE,
         "stencil_step": _NOT_NEGATIVE,
         "fine_points": _Range(1),
+        "residue_weight": _NOT_NEGATIVE,
         "sparse_points_weight": _NOT_NEGATIVE,
     },
     "model.background": {"samples": _Range(1), "dims": _Range(1)},

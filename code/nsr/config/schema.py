@@ -20,6 +20,7 @@ class DatasetConfig:
     cam_file: str | None = None  # another npz beside cameras.npz
     heldout_every: int = 8  # index % heldout_every == heldout_offset is held out; 0: none
     heldout_offset: int = 4
+    train_views: int = 0  # > 0: train on so many of the others, spread as far as may be, and look at no more
     selection: bool = False  # hold out others in their place, to choose settings by; nothing looks at those then
 
 
@@ -50,7 +51,7 @@ class ImplicitNetworkConfig:
 class RenderingNetworkConfig:
     """The radiance network."""
 
-    mode: str = "idr"  # idr | no_view_dir | no_normal
+    mode: str = "idr"  # idr | no_view_dir | no_normal | shading: albedo times (light of the normal and a residue)
     dims: list[int] = field(default_factory=lambda: [512] * 4)
     weight_norm: bool = True
     view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))
@@ -119,6 +120,7 @@ class LossConfig:
     numerical_eikonal: bool = False  # the eikonal term takes gradients by differences, not the analytic ones
     stencil_step: float = 0.0  # of differences, units of the normalised frame; 0: a cell of the finest open level
     fine_points: int = 256  # of the shaded points, how many these terms look at
+    residue_weight: float = 0.0  # of mode shading: mean square of what light alone does not explain
     sparse_points_weight: float = 0.0  # the SDF is 0 at the scene's sparse points, where it has any
 
 

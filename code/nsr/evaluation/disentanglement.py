@@ -9,8 +9,9 @@ import trimesh
 
 from nsr.config.schema import RenderingNetworkConfig
 from nsr.errors import NsrError
-from nsr.fields.radiance import RadianceField
+from nsr.fields.radiance import ColourField
 from nsr.meshing.extraction import extract_mesh
+from nsr.rendering.model import make_radiance
 from nsr.rendering.surface import SurfaceRenderer
 
 ADAPTATION_STEPS = 300
@@ -53,7 +54,7 @@ def located_surface(renderer: SurfaceRenderer) -> trimesh.Trimesh:
     return extract_mesh(renderer.value, _LOCATING_RESOLUTION, radius, largest_only=False, device=device)
 
 
-def swapped_renderer(geometry: SurfaceRenderer, radiance: RadianceField) -> SurfaceRenderer:
+def swapped_renderer(geometry: SurfaceRenderer, radiance: ColourField) -> SurfaceRenderer:
     """The surface of ``geometry`` (its bounds included), shaded by ``radiance``; parameters are shared, not copied."""
     swapped = SurfaceRenderer(geometry.sdf, radiance, geometry.tracer)
     swapped.bounds = geometry.bounds
@@ -81,7 +82,7 @@ def adapted_radiance(
     *,
     steps: int = ADAPTATION_STEPS,
     seed: int = 0,
-) -> tuple[RadianceField, float]:
+) -> tuple[ColourField, float]:
     """A radiance field that any surface can wear: one of point, direction and normal alone, taught by ``appearance``.
 
     It is shown the colours of the appearance's own surface from random directions, and takes neither features nor an
@@ -106,7 +107,7 @@ def adapted_radiance(
     points = torch.from_numpy(trimesh.sample.sample_surface(mesh, 8 * _BATCH, seed=seed)[0]).float().to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        field = RadianceField(network, 0, view_encoding).to(device)
+        field = make_radiance(network, 0, view_encoding).to(device)
         optimiser = torch.optim.Adam(field.parameters(), lr=_LEARNING_RATE)
         errors = []
         for step in range(steps):

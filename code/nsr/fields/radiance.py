@@ -1,4 +1,4 @@
-"""The radiance field: colour of a surface point seen from a direction (IDR, section 3.2)."""
+"""Radiance fields: colour of a surface point seen from a direction (IDR, section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,34 @@ from nsr.fields.encoding import Encoding
 from nsr.fields.linear import default_linear
 
 MODES = ("idr", "no_view_dir", "no_normal")
+SHADING_MODE = "shading"  # a field of its own, see nsr.fields.shading
 
 
-class RadianceField(torch.nn.Module):
+class ColourField(torch.nn.Module):
+    """What every field of colours has: ``field(points, directions, normals, features) -> rgb [N, 3]`` in [-1, 1].
+
+    Attributes:
+        feature_size: F of the SDF's features that it takes.
+        view_encoding: of the view directions, or None where it does not look at them.
+        position_encoding: of the points, the field's own; None takes x as it is.
+    """
+
+    def __init__(self, feature_size: int, view_encoding: Encoding | None, position_encoding: Encoding | None):
+        super().__init__()
+        self.feature_size = feature_size
+        self.view_encoding = view_encoding
+        self.position_encoding = position_encoding
+
+    def table_parameters(self) -> list[torch.nn.Parameter]:
+        encodings = [encoding for encoding in (self.view_encoding, self.position_encoding) if encoding]
+        return [parameter for encoding in encodings for parameter in encoding.table_parameters()]
+
+    def set_progress(self, progress: float) -> None:
+        if self.position_encoding:
+            self.position_encoding.set_progress(progress)
+
+
+class RadianceField(ColourField):
     """A ReLU network from (point, view direction, normal, feature) to RGB in [-1, 1].
 
     Modes: ``idr`` takes all of them, ``no_view_dir`` leaves out the direction, ``no_normal`` the normal; a feature
@@ -32,13 +57,10 @@ class RadianceField(torch.nn.Module):
         view_encoding: Encoding,
         position_encoding: Encoding | None = None,
     ):
-        super().__init__()
         if config.mode not in MODES:
-            raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {', '.join(MODES)}")
+            raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {', '.join(MODES)}, {SHADING_MODE}")
+        super().__init__(feature_size, view_encoding if config.mode != "no_view_dir" else None, position_encoding)
         self.mode = config.mode
-        self.feature_size = feature_size
-        self.view_encoding = view_encoding if config.mode != "no_view_dir" else None
-        self.position_encoding = position_encoding
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size
         inputs += self.view_encoding.channels if self.view_encoding else 0
         inputs += 3 if config.mode != "no_normal" else 0
@@ -67,11 +89,3 @@ class RadianceField(torch.nn.Module):
         for layer in range(self.layer_count - 1):
             hidden = torch.relu(getattr(self, f"lin{layer}")(hidden))
         return torch.tanh(getattr(self, f"lin{self.layer_count - 1}")(hidden))
-
-    def table_parameters(self) -> list[torch.nn.Parameter]:
-        encodings = [encoding for encoding in (self.view_encoding, self.position_encoding) if encoding]
-        return [parameter for encoding in encodings for parameter in encoding.table_parameters()]
-
-    def set_progress(self, progress: float) -> None:
-        if self.position_encoding:
-            self.position_encoding.set_progress(progress)

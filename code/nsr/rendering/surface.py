@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import torch
 
 from nsr.fields.background import BackgroundField
-from nsr.fields.radiance import RadianceField
+from nsr.fields.radiance import ColourField
 from nsr.fields.sdf import SDFField
+from nsr.fields.shading import Decomposition, ShadingField
 from nsr.rendering.bounds import HullBounds
 from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.ray_tracing import RayTracer, Trace
@@ -43,6 +44,7 @@ class SurfaceRendering:
         roughness: ``[S]`` squared difference of the SDF gradients at a shaded point and at a random neighbour of it;
             empty where no neighbours were asked for.
         surface_points: ``[S, 3]`` where the shaded rays meet the surface, differentiable in parameters (and cameras).
+        decomposition: of ``rgb`` into albedo, shading and residue, where the radiance field tells them apart.
     """
 
     hit: torch.Tensor
@@ -54,6 +56,7 @@ class SurfaceRendering:
     free_sdf: torch.Tensor
     roughness: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     surface_points: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3))
+    decomposition: Decomposition | None = None
 
     def seen_surface(self, origins: torch.Tensor, directions: torch.Tensor) -> SeenSurface:
         """What the shaded rays see; ``origins, directions [N, 3]`` are those that were rendered."""
@@ -71,7 +74,7 @@ class SurfaceRenderer(torch.nn.Module):
     """
 
     def __init__(
-        self, sdf: SDFField, radiance: RadianceField, tracer: RayTracer, background: BackgroundField | None = None
+        self, sdf: SDFField, radiance: ColourField, tracer: RayTracer, background: BackgroundField | None = None
     ):
         super().__init__()
         self.sdf = sdf
@@ -145,12 +148,14 @@ class SurfaceRenderer(torch.nn.Module):
         sdf, gradients = field.sdf, field.gradient
         moved = displacement(seen, sdf[surface], gradients[surface], self.tracer.config.minimum_cosine)
         surface_points = differentiable_intersection(origins[surface], seen, trace.depth[surface], moved)
-        rgb = self.radiance(
+        shaded = (
             surface_points,
             seen,
             gradients[surface] + moved.unsqueeze(1) * field.gradient_along,
             field.feature + moved.unsqueeze(1) * field.feature_along,
         )
+        decomposition = self.radiance.decompose(*shaded) if isinstance(self.radiance, ShadingField) else None
+        rgb = self.radiance(*shaded) if decomposition is None else decomposition.rgb
         roughness = (gradients[surface[: len(around)]] - gradients[count + free :]).square().sum(1)
         return SurfaceRendering(
             trace.hit,
@@ -162,6 +167,7 @@ class SurfaceRenderer(torch.nn.Module):
             sdf[count : count + free],
             roughness,
             surface_points,
+            decomposition,
         )
 
     def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

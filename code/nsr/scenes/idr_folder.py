@@ -18,6 +18,7 @@ from nsr.scenes.cameras import Cameras
 from nsr.scenes.pictures import list_pictures, read_mask, read_picture, write_picture
 from nsr.scenes.resize import resize_intrinsics, resize_mask, resize_picture
 from nsr.scenes.scene import Scene
+from nsr.scenes.view_selection import spread_views
 
 IMAGE_FOLDER = "image"
 MASK_FOLDER = "mask"
@@ -138,6 +139,7 @@ def load_scene(
     heldout_every: int = 8,
     heldout_offset: int = 4,
     selection: bool = False,
+    train_views: int = 0,
 ) -> Scene:
     """Read a scene folder in IDR's layout.
 
@@ -152,6 +154,7 @@ def load_scene(
         cam_file: another npz than ``cameras.npz``, relative to the folder or absolute.
         heldout_every, heldout_offset: views with index % every == offset are held out; every = 0: none.
         selection: hold others out in their place, and look at those not at all (``split_views``).
+        train_views: > 0: keep so many of the training views (``spread_views``); the others belong to neither list.
 
     Returns:
         the scene, on the CPU, cameras float32 in the normalised frame.
@@ -165,9 +168,11 @@ def load_scene(
     files = list_views(folder)
     camera_file = read_camera_file(folder / (cam_file or CAMERA_FILE))
     cameras, scale_mat = camera_file.cameras(len(files))
-    train_views, heldout_views = split_views(len(files), heldout_every, heldout_offset, selection)
-    if not train_views:
+    trained, heldout_views = split_views(len(files), heldout_every, heldout_offset, selection)
+    if not trained:
         raise SceneError(f"{folder}: all {len(files)} views are held out; lower heldout_every or add views")
+    if train_views > 0:
+        trained = spread_views(cameras, trained, train_views)
     for warning in [*pairing_warnings(files), camera_file.surplus(len(files))]:
         if warning:
             logger.warning(warning)
@@ -198,7 +203,7 @@ def load_scene(
         masks=masks,
         cameras=cameras.to(torch.float32),
         scale_mat=scale_mat,
-        train_views=train_views,
+        train_views=trained,
         heldout_views=heldout_views,
         ground_truth_mesh=mesh if mesh.is_file() else None,
         folder=folder,

@@ -28,6 +28,7 @@ def scene_from_config(dataset: DatasetConfig) -> Scene:
         heldout_every=dataset.heldout_every,
         heldout_offset=dataset.heldout_offset,
         selection=dataset.selection,
+        train_views=dataset.train_views,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from nsr.config.schema import Config
 from nsr.errors import ConfigError
+from nsr.fields.radiance import SHADING_MODE
 from nsr.fields.sdf import SDFField
 from nsr.priors.prior_set import PriorBatch
 from nsr.rendering.surface import SeenSurface, SurfaceRendering
@@ -146,6 +147,13 @@ def smoothness(inputs: LossInputs) -> torch.Tensor:
     return roughness.mean() if len(roughness) else inputs.rendering.sdf.sum() * 0
 
 
+def residue(inputs: LossInputs) -> torch.Tensor:
+    """Mean square of the shading field's residue at shaded points, relative to white light: of all the ways to split a
+    picture, the one in which light explains most."""
+    values = inputs.rendering.decomposition.residue
+    return values.square().mean() if len(values) else inputs.rendering.sdf.sum() * 0
+
+
 RGB_LOSSES = {"l1": rgb_l1, "mape": rgb_mape}
 
 
@@ -153,11 +161,17 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     """The terms of a conf that have a weight.
 
     Raises:
-        ConfigError: ``loss.rgb_loss`` names no loss.
+        ConfigError: ``loss.rgb_loss`` names no loss, or a term needs another radiance field.
     """
     loss = config.loss
     if loss.rgb_loss not in RGB_LOSSES:
         raise ConfigError(f"loss.rgb_loss is {loss.rgb_loss!r}; known are {', '.join(RGB_LOSSES)}")
+    mode = config.model.rendering_network.mode
+    if loss.residue_weight > 0 and mode != SHADING_MODE:
+        raise ConfigError(
+            f"loss.residue_weight needs model.rendering_network.mode = {SHADING_MODE}, which alone has a residue; the mode "
+            f"is {mode}"
+        )
 
     def decaying(weight: float, final: float) -> Callable[[float], float]:
         return lambda progress: weight * cosine(progress, final)
@@ -168,6 +182,7 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
         LossTerm("mask", lambda progress: loss.mask_weight * cosine(progress, loss.mask_final), mask_bce),
         LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette),
         LossTerm("smoothness", decaying(loss.smoothness_weight, loss.smoothness_final), smoothness),
+        LossTerm("residue", lambda _: loss.residue_weight, residue),
         LossTerm("curvature", decaying(loss.curvature_weight, loss.curvature_final), curvature),
         LossTerm(
             "total_variation", decaying(loss.total_variation_weight, loss.total_variation_final), total_variation

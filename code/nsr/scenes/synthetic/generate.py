@@ -17,17 +17,18 @@ from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.idr_folder import CAMERA_FILE, GROUND_TRUTH_MESH, IMAGE_FOLDER, MASK_FOLDER, write_scene
 from nsr.scenes.synthetic.analytic_surface import AnalyticSurface
+from nsr.scenes.synthetic.ground_truth import GROUND_TRUTH_FOLDER, VIEW_FOLDER
 from nsr.scenes.synthetic.layouts import layout_cameras
 from nsr.scenes.synthetic.light import Light, studio_light
 from nsr.scenes.synthetic.mesh_surface import MeshSurface
 from nsr.scenes.synthetic.rendering import Material, Renderer, View
 from nsr.scenes.synthetic.room import Room
+from nsr.scenes.synthetic.sensors.sense import SENSOR_FOLDER, sense_scene
 from nsr.scenes.synthetic.shapes import SHAPES
 from nsr.scenes.synthetic.spec import ROOM_HALF_SIZE, SyntheticSpec
 from nsr.scenes.synthetic.surfaces import Surface
 from nsr.scenes.synthetic.texture import WaveTexture
 
-GROUND_TRUTH_FOLDER = "ground_truth"
 LARGEST_MESH_ERROR = 0.01  # of the ground-truth mesh, mean, in pixel footprints
 
 
@@ -44,7 +45,9 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
       and ``conventions``, which says this in words.  The image is
       ``seen * (albedo * shading + specular) + (1 - seen) * background``, cut at 1 and rounded to 8 bits, where
       ``seen`` is the coverage, or 1 in a room;
-    * ``light.json`` and ``spec.json``: light and recipe.
+    * ``light.json`` and ``spec.json``: light and recipe;
+
+    and, where ``spec.sensors`` has one on, ``sensors/`` (``sense_scene``).
 
     A mask is True where the object covers at least half of the pixel, or everywhere in a room.  Everything appears
     together or not at all.
@@ -54,7 +57,7 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
     """
     spec.check()
     folder = Path(folder)
-    for entry in (IMAGE_FOLDER, MASK_FOLDER, CAMERA_FILE, GROUND_TRUTH_FOLDER):
+    for entry in (IMAGE_FOLDER, MASK_FOLDER, CAMERA_FILE, GROUND_TRUTH_FOLDER, SENSOR_FOLDER):
         if (folder / entry).exists():
             raise SceneError(f"{folder / entry} exists already; make the scene in a new folder or take that one away")
     cameras = scene_cameras(spec)
@@ -62,12 +65,14 @@ def make_scene(folder: str | Path, spec: SyntheticSpec) -> None:
     renderer = make_renderer(spec, surface)
     try:
         with whole_folder(folder) as partial:
-            (partial / GROUND_TRUTH_FOLDER / "views").mkdir(parents=True)
+            (partial / GROUND_TRUTH_FOLDER / VIEW_FOLDER).mkdir(parents=True)
             _write_mesh(partial / GROUND_TRUTH_MESH, surface, spec)
             _write_json(partial / GROUND_TRUTH_FOLDER / "light.json", light_description(renderer.light, spec))
             _write_json(partial / GROUND_TRUTH_FOLDER / "spec.json", dataclasses.asdict(spec))
             images, masks = _render_views(partial, spec, renderer, cameras)
             write_scene(partial, images, masks, cameras, scale_matrix(spec))
+            if spec.sensors.any:
+                sense_scene(partial, spec.sensors)
     except OSError as error:
         raise SceneError(f"{folder}: the scene cannot be written ({error.strerror or error})") from error
 
@@ -149,7 +154,7 @@ def _render_views(
 
     def render(index: int) -> tuple[np.ndarray, np.ndarray]:
         view = renderer.render(cameras, index, spec.height, spec.width)
-        _write_view(folder / GROUND_TRUTH_FOLDER / "views" / f"{index:03d}.npz", view, spec)
+        _write_view(folder / GROUND_TRUTH_FOLDER / VIEW_FOLDER / f"{index:03d}.npz", view, spec)
         mask = torch.ones_like(view.coverage, dtype=torch.bool) if spec.room else view.coverage >= 0.5
         return (view.image * 255 + 0.5).byte().numpy(), mask.numpy()
 

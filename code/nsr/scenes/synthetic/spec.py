@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nsr.errors import SceneError
 from nsr.scenes.synthetic.layouts import LAYOUTS
+from nsr.scenes.synthetic.sensors.spec import SensorSpec
 from nsr.scenes.synthetic.shapes import SHAPES
 
 TEXTURES = ("procedural", "own", "own_times_procedural", "flat")
@@ -46,6 +47,7 @@ class SyntheticSpec:
         world_scale: world units (say, millimetres) per normalised unit.
         world_offset: the normalised frame's origin in world coordinates.
         seed: of texture and light; equal specs make equal scenes, bit for bit on one machine.
+        sensors: which depth sensors look at it too.
     """
 
     shape: str = "carved_stone"
@@ -73,6 +75,7 @@ class SyntheticSpec:
     world_scale: float = 100.0
     world_offset: tuple[float, float, float] = (20.0, -35.0, 60.0)
     seed: int = 0
+    sensors: SensorSpec = field(default_factory=SensorSpec)
 
     def without_relief(self) -> SyntheticSpec:
         """The same scene of the smooth body."""
@@ -120,6 +123,7 @@ class SyntheticSpec:
                 raise SceneError(f"{name} is {value}; it must be from {low} to {high}")
         if len(self.world_offset) != 3 or not all(math.isfinite(value) for value in self.world_offset):
             raise SceneError(f"world_offset is {self.world_offset}; it must be three numbers")
+        self.sensors.check()
         if self.room and self.distance >= ROOM_HALF_SIZE:
             raise SceneError(f"distance is {self.distance}; with a room it must be below {ROOM_HALF_SIZE}")
 

@@ -1,0 +1,28 @@
+"""Few of many views, spread as far as may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from nsr.errors import SceneError
+from nsr.scenes.cameras import Cameras
+
+
+def spread_views(cameras: Cameras, views: Sequence[int], count: int) -> list[int]:
+    """``count`` of ``views``, ascending: the first, then each time the one whose camera stands farthest from all those
+    chosen (farthest-point sampling, Gonzalez 1985); of equals, the earliest.
+
+    Raises:
+        SceneError: there are fewer views than that.
+    """
+    if count > len(views):
+        raise SceneError(f"dataset.train_views is {count}, but the scene has {len(views)} training views; lower it")
+    centres = cameras.poses[list(views), :3, 3].double()
+    chosen = [0]
+    nearest = (centres - centres[0]).norm(dim=1)
+    while len(chosen) < count:
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (centres - centres[chosen[-1]]).norm(dim=1))
+    return sorted(views[index] for index in chosen)
