@@ -16,22 +16,11 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
-import json
-import math
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
-import nsr
+from nsr.evaluation.ablation import Job, machine, run_all, table
 
 BASELINE = "as the conf"
 
@@ -50,176 +39,13 @@ INGREDIENTS = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run: a scene folder, a named setting with its overrides, a seed, and what is common to all."""
-
-    scene: str
-    setting: str
-    overrides: tuple[str, ...]
-    seed: int
-    conf: str
-    length: tuple[str, str]  # --minutes or --steps, and how many
-    resolution: int
-
-    def key(self) -> str:
-        """Equal for runs that are the same; the conf counts by what it says, not by its name."""
-        text = Path(self.conf).read_text(encoding="utf-8")
-        said = [os.path.abspath(self.scene), sorted(self.overrides), self.seed, text, self.length, self.resolution]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
-
-    def name(self) -> str:
-        return f"{Path(self.scene).name}, {self.setting}, seed {self.seed}"
-
-
-def run_job(job: Job) -> dict:
-    """Train and evaluate; the run's ``metrics.json``.
-
-    Raises:
-        subprocess.CalledProcessError: one of the two failed.
-    """
-    command = [sys.executable, "-m", "nsr.cli.main"]
-    with tempfile.TemporaryDirectory() as output:
-        train = [*command, "train", job.scene, "--conf", job.conf, *job.length, "--seed", str(job.seed)]
-        train += ["--exps_folder", output]
-        for override in (*job.overrides, "train.plot_freq=0", "train.checkpoint_freq=0"):
-            train += ["--set", override]
-        subprocess.run(train, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        evaluate = [*command, "eval", output, "--resolution", str(job.resolution)]
-        subprocess.run(evaluate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        return json.loads(next(Path(output).glob("*/*/evaluation/metrics.json")).read_text())
-
-
-def read_results(path: Path) -> dict[str, dict]:
-    """Key -> metrics of the runs that are finished; a line that was cut short by a stop counts for nothing."""
-    finished = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        finished[entry["key"]] = entry["metrics"]
-    return finished
-
-
-def run_all(jobs: list[Job], results: Path, run: Callable[[Job], dict] = run_job) -> tuple[dict[str, dict], list[str]]:
-    """Run what is not in the results yet, and append it there.
-
-    Returns:
-        key -> metrics of all finished runs, and the failures, a line each.
-    """
-    finished, failures = read_results(results), []
-    if results.is_file() and not results.read_text(encoding="utf-8").endswith("\n"):
-        with results.open("a", encoding="utf-8") as file:
-            file.write("\n")  # so that a line cut short does not spoil the next
-    for number, job in enumerate(jobs, 1):
-        if job.key() in finished:
-            continue
-        print(f"[{number}/{len(jobs)}] {job.name()}", file=sys.stderr, flush=True)
-        try:
-            metrics = run(job)
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr or "").strip().splitlines()[-1:] or ["no message"]
-            failures.append(f"{job.name()}: {last[0]}")
-            continue
-        entry = {
-            "key": job.key(), "scene": Path(job.scene).name, "setting": job.setting, "overrides": job.overrides,
-            "seed": job.seed, "length": job.length, "version": nsr.__version__, "metrics": metrics,
-        }  # fmt: skip
-        with results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        finished[entry["key"]] = metrics
-    return finished, failures
-
-
-# --- the table -----------------------------------------------------------------------------------------------------
-
-
-def _of(section: str, name: str) -> Callable[[dict], float | None]:
-    return lambda metrics: (metrics.get(section) or {}).get(name)
-
-
-def _differs(name: str) -> Callable[[dict], float | None]:
-    def difference(metrics: dict) -> float | None:
-        topology = metrics["topology"]
-        found, true = topology[name], topology[f"true_{name}"]
-        return None if found is None or true is None else found - true
-
-    return difference
-
-
-COLUMNS: list[tuple[str, Callable[[dict], float | None], int]] = [
-    ("Chamfer px", _of("geometry", "chamfer_pixels"), 3),
-    ("{views} PSNR dB", _of("heldout", "psnr"), 2),
-    ("{views} IoU", _of("heldout", "iou"), 4),
-    ("components", _of("topology", "components"), 1),
-    ("open edges", _of("topology", "boundary_edges"), 1),
-    ("genus", _of("topology", "genus"), 1),
-    ("genus - true", _differs("genus"), 1),
-    ("train s", lambda metrics: metrics["train_seconds"], 0),
-]
-
-
-def table(jobs: list[Job], finished: dict[str, dict], views: str) -> Iterator[str]:
-    """Markdown lines: a row for each scene and setting, and one for each setting over all scenes.
-
-    Args:
-        views: what the evaluating views are called.
-    """
-    header = ["scene", "setting", "seeds", *(title.format(views=views) for title, _, _ in COLUMNS)]
-    yield "| " + " | ".join(header) + " |"
-    yield "|" + "---|" * len(header)
-    scenes, settings = _unique(job.scene for job in jobs), _unique(job.setting for job in jobs)
-    for scene in scenes:
-        for setting in settings:
-            chosen = [job for job in jobs if (job.scene, job.setting) == (scene, setting)]
-            yield _row(Path(scene).name, setting, [finished[job.key()] for job in chosen if job.key() in finished])
-    if len(scenes) > 1:
-        for setting in settings:
-            # The spread is of the seeds: each is first averaged over the scenes, all of which it must have finished.
-            means = []
-            for seed in _unique(job.seed for job in jobs):
-                chosen = [job for job in jobs if (job.setting, job.seed) == (setting, seed)]
-                if all(job.key() in finished for job in chosen):
-                    runs = [finished[job.key()] for job in chosen]
-                    means.append([_mean([value(run) for run in runs]) for _, value, _ in COLUMNS])
-            columns = list(zip(*means)) if means else [()] * len(COLUMNS)
-            cells = [_spread(column, digits) for column, (_, _, digits) in zip(columns, COLUMNS)]
-            yield "| " + " | ".join(["**all**", setting, str(len(means)), *cells]) + " |"
-
-
-def _row(scene: str, setting: str, runs: list[dict]) -> str:
-    cells = [_spread([value(run) for run in runs], digits) for _, value, digits in COLUMNS]
-    return "| " + " | ".join([scene, setting, str(len(runs)), *cells]) + " |"
-
-
-def _mean(values: list[float | None]) -> float | None:
-    """None where any is unknown: scenes without ground truth have no say in a mean over all."""
-    return None if any(value is None for value in values) else statistics.fmean(values)
-
-
-def _spread(values, digits: int) -> str:
-    """Mean and sample standard deviation; the latter from two values on."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known or len(known) < len(values):
-        return "-"
-    mean = f"{statistics.fmean(known):.{digits}f}"
-    return mean if len(known) < 2 else f"{mean} ± {statistics.stdev(known):.{digits}f}"
-
-
-def _unique(values) -> list:
-    return list(dict.fromkeys(values))
-
-
 def head(arguments: argparse.Namespace) -> Iterator[str]:
     """What was run, and on what."""
     length = f"{arguments.steps} steps" if arguments.steps else f"{arguments.minutes:g} min"
     yield f"# Ablation, {datetime.date.today().isoformat()}"
     yield ""
     yield (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"{'CUDA, ' if torch.cuda.is_available() else ''}nsr {nsr.__version__}, torch {torch.__version__}, Python "
-        f"{platform.python_version()}; `{arguments.conf}`, {length}, seeds {', '.join(map(str, arguments.seeds))}; "
+        f"{machine()}; `{arguments.conf}`, {length}, seeds {', '.join(map(str, arguments.seeds))}; "
         f"mean ± standard deviation over seeds."
     )
     if arguments.select:

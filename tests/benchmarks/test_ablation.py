@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nsr.evaluation.ablation import COLUMNS, read_results, run_all, table
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,15 +58,15 @@ def test_a_stopped_ablation_goes_on(ablation, arguments, tmp_path):
         return metrics(job)
 
     with pytest.raises(KeyboardInterrupt):
-        ablation.run_all(jobs, results, run)
+        run_all(jobs, results, run)
     with results.open("a") as file:
         file.write('{"key": "cut sho')
     more = []
-    finished, failures = ablation.run_all(jobs, results, lambda job: more.append(job) or metrics(job))
+    finished, failures = run_all(jobs, results, lambda job: more.append(job) or metrics(job))
     assert done + more == jobs and not failures
     assert finished == {job.key(): metrics(job) for job in jobs}
-    assert ablation.read_results(results) == finished
-    ablation.run_all(jobs, results, lambda job: pytest.fail("it ran again"))
+    assert read_results(results) == finished
+    run_all(jobs, results, lambda job: pytest.fail("it ran again"))
     Path(arguments.conf).write_text("train { steps = 6 }\n")
     assert not {job.key() for job in ablation.make_jobs(arguments)} & set(finished)
 
@@ -77,17 +79,17 @@ def test_failures_are_told_and_tried_again(ablation, arguments, tmp_path):
             raise subprocess.CalledProcessError(2, "nsr", stderr="loading\nnsr: error: it diverged\n")
         return metrics(job)
 
-    finished, failures = ablation.run_all(jobs, results, run)
+    finished, failures = run_all(jobs, results, run)
     assert len(finished) == 4
     assert failures[0] == "one, heavy, seed 0: nsr: error: it diverged" and len(failures) == 4
-    lines = list(ablation.table(jobs, finished, "held-out"))
+    lines = list(table(jobs, finished, "held-out"))
     assert lines[3] == "| one | heavy | 0 | - | - | - | - | - | - | - | - |"
-    assert len(ablation.run_all(jobs, results, metrics)[0]) == 8
+    assert len(run_all(jobs, results, metrics)[0]) == 8
 
 
 def test_the_table_holds_means_and_spreads_over_seeds(ablation, arguments):
     jobs = ablation.make_jobs(arguments)
-    lines = list(ablation.table(jobs, {job.key(): metrics(job) for job in jobs}, "held-out"))
+    lines = list(table(jobs, {job.key(): metrics(job) for job in jobs}, "held-out"))
     assert len(lines) == 2 + 2 * 2 + 2
     spread = statistics.stdev([0, 0.1])
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
@@ -96,14 +98,14 @@ def test_the_table_holds_means_and_spreads_over_seeds(ablation, arguments):
     assert cells[2][4] == f"20.50 ± {statistics.stdev([20, 21]):.2f}" and cells[2][8:10] == ["0.0 ± 0.0", "-1.0 ± 0.0"]
     assert cells[5][:4] == ["two", "heavy", "2", f"12.050 ± {spread:.3f}"]
     assert cells[6][:4] == ["**all**", "as the conf", "2", f"1.550 ± {spread:.3f}"]
-    assert {len(row) for row in cells} == {len(ablation.COLUMNS) + 3}
+    assert {len(row) for row in cells} == {len(COLUMNS) + 3}
 
 
 def test_unknown_figures_are_no_zeros(ablation, arguments):
     arguments.seeds = [0]
     jobs = ablation.make_jobs(arguments)
     finished = {job.key(): metrics(job) | {"geometry": None} if "two" in job.scene else metrics(job) for job in jobs}
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ablation.table(jobs, finished, "held-out")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(jobs, finished, "held-out")]
     assert [row[3] for row in cells[2:]] == ["1.000", "11.000", "-", "-", "-", "-"]
 
 
@@ -134,7 +136,7 @@ def test_it_says_what_is_wrong_with_a_run(tmp_path):
 
 def test_lines_hold_what_is_needed_to_read_them_alone(ablation, arguments, tmp_path):
     [job, *_] = ablation.make_jobs(arguments)
-    ablation.run_all([job], tmp_path / "r.jsonl", metrics)
+    run_all([job], tmp_path / "r.jsonl", metrics)
     entry = json.loads((tmp_path / "r.jsonl").read_text())
     assert (entry["scene"], entry["setting"], entry["seed"]) == ("one", "as the conf", 0)
     assert entry["length"] == ["--minutes", "3.0"]

@@ -227,7 +227,8 @@ def test_a_shading_field_shows_what_its_colours_are_made_of(rays):
     _, gradients, features = renderer.sdf.geometry(rendering.points[rendering.surface])
     again = renderer.radiance(rendering.points[rendering.surface], directions[rendering.surface], gradients, features)
     torch.testing.assert_close(rendering.rgb, again, atol=1e-4, rtol=1e-4)
-    assert make_renderer()(origins, directions, torch.ones(80, dtype=torch.bool), torch.zeros(4, 3)).decomposition is None
+    plain = make_renderer()(origins, directions, torch.ones(80, dtype=torch.bool), torch.zeros(4, 3))
+    assert plain.decomposition is None
 
 
 def test_shading_moves_the_surface_as_differences_say(rays):

@@ -1,4 +1,4 @@
-"""``nsr prior``: prepare data for, train, test and export the shading and depth networks."""
+"""``nsr prior``: prepare data for, train, test and export the shading and depth networks; and what priors buy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from nsr.cli.arguments import add_device
 from nsr.cli.locations import output_folder
+from nsr.cli.prior_ablate import add_ablate, add_exact
 from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family, families
 from nsr.priors.networks.common.options import (
     add_export_arguments,
@@ -35,7 +36,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES.format(family=next(iter(known), "FAMILY")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(title="actions", metavar="|".join((*COMMANDS, PREPARE)), required=True)
+    offered = "|".join((*COMMANDS, PREPARE, "ablate", "exact"))
+    actions = parser.add_subparsers(title="actions", metavar=offered, required=True)
     for command, help_line, run in (
         ("train", "train a network", _train),
         ("test", "predict whole frames and measure them", _test),
@@ -47,6 +49,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         for family in known.values():
             if command in family.commands:
                 _add_family(names, family, command, run)
+    add_ablate(actions)
+    add_exact(actions)
 
 
 def _add_family(names: argparse._SubParsersAction, family: Family, command: str, run) -> None:

@@ -58,7 +58,8 @@ class RadianceField(ColourField):
         position_encoding: Encoding | None = None,
     ):
         if config.mode not in MODES:
-            raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {', '.join(MODES)}, {SHADING_MODE}")
+            known = ", ".join((*MODES, SHADING_MODE))
+            raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {known}")
         super().__init__(feature_size, view_encoding if config.mode != "no_view_dir" else None, position_encoding)
         self.mode = config.mode
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size

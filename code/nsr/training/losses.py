@@ -169,8 +169,8 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     mode = config.model.rendering_network.mode
     if loss.residue_weight > 0 and mode != SHADING_MODE:
         raise ConfigError(
-            f"loss.residue_weight needs model.rendering_network.mode = {SHADING_MODE}, which alone has a residue; the mode "
-            f"is {mode}"
+            f"loss.residue_weight needs model.rendering_network.mode = {SHADING_MODE}, which alone has a residue; the "
+            f"mode is {mode}"
         )
 
     def decaying(weight: float, final: float) -> Callable[[float], float]:

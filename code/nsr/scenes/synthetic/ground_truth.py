@@ -69,6 +69,7 @@ def list_truth(folder: str | Path) -> list[Path]:
     files = sorted((Path(folder) / GROUND_TRUTH_FOLDER / VIEW_FOLDER).glob("*.npz"))
     if not files:
         raise SceneError(
-            f"{folder}: has no {GROUND_TRUTH_FOLDER}/{VIEW_FOLDER}/; only synthetic scenes (nsr scene make) know the truth"
+            f"{folder}: has no {GROUND_TRUTH_FOLDER}/{VIEW_FOLDER}/; only synthetic scenes (nsr scene make) know the "
+            "truth"
         )
     return files

@@ -113,16 +113,17 @@ def _counts(depth: np.ndarray, unit: float) -> np.ndarray:
     counts = np.round(depth / unit)
     if counts.max(initial=0) > _LARGEST_COUNT:
         raise SceneError(
-            f"a depth of {depth.max():g} world units does not fit 16 bits in steps of {unit:g}; raise sensors.depth_unit"
+            f"a depth of {depth.max():g} world units does not fit 16 bits in steps of {unit:g}; raise "
+            "sensors.depth_unit"
         )
     return counts.astype(np.uint16)
 
 
 def _description(spec: SensorSpec, scale: float, intrinsics: list) -> dict:
     return {
-        "conventions": "depth pictures: 16 bit, z-depth along the optical axis in steps of depth_unit world units, 0 = not "
-        "measured; other pictures: 8 bit, linear grey; intrinsics: per view, pixel (0, 0) is the first pixel's centre; "
-        "in low_resolution_depth pixel (i, j) covers the view's pixels from (i, j) * low_resolution on",
+        "conventions": "depth pictures: 16 bit, z-depth along the optical axis in steps of depth_unit world units, 0 = "
+        "not measured; other pictures: 8 bit, linear grey; intrinsics: per view, pixel (0, 0) is the first pixel's "
+        "centre; in low_resolution_depth pixel (i, j) covers the view's pixels from (i, j) * low_resolution on",
         "depth_unit": spec.depth_unit,
         "baseline": spec.baseline * scale,
         "intrinsics": intrinsics,
