@@ -6,7 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from nsr.scenes.epipolar_check import Matches, check_epipolar, epipolar_errors, match_features
+from nsr.scenes.epipolar_check import (
+    Matches,
+    check_epipolar,
+    epipolar_errors,
+    match_features,
+    principal_point_shift,
+)
 from nsr.scenes.features import Features, near_pairs
 
 
@@ -66,7 +72,32 @@ def test_half_a_pixel_is_found(cameras, shift):
     wrong = intrinsics.copy()
     wrong[:, :2, 2] -= shift
     (warning,) = [line for severity, line in check_epipolar(matches, wrong, poses) if severity == "warning"]
-    assert f"principal points moved by {shift:+.1f}" in warning
+    assert "principal points moved by " in warning
+    found, deviation = principal_point_shift(matches, wrong, poses)
+    assert found == pytest.approx(shift, abs=0.1) and 0 < deviation < 0.1
+
+
+def test_the_shift_of_principal_points_is_measured_in_spite_of_wrong_matches(cameras):
+    intrinsics, poses, _ = cameras
+    matches = exact_matches(cameras, noise=0.2)
+    rng = np.random.default_rng(1)
+    for pair in matches:
+        pair.pixels_second[:6] += rng.uniform(-200, 200, (6, 2))
+    wrong = intrinsics.copy()
+    wrong[:, :2, 2] += 0.15
+    found, deviation = principal_point_shift(matches, wrong, poses)
+    assert abs(found + 0.15) < 3 * deviation and deviation < 0.1
+    assert not [line for severity, line in check_epipolar(matches, wrong, poses) if "off by half" in line]
+
+
+def test_views_that_tell_nothing_of_principal_points_are_not_accused(cameras):
+    """Cameras side by side that look the same way: a shift changes no epipolar line."""
+    intrinsics, poses, _ = cameras
+    intrinsics = np.tile(intrinsics[0], (3, 1, 1))
+    poses = np.tile(poses[0], (3, 1, 1))
+    poses[:, :3, 3] += np.arange(3)[:, None] * 0.2 * poses[0, :3, 0]
+    matches = exact_matches((intrinsics, poses, [(0, 1), (1, 2)] * 3), noise=0.3)
+    assert {severity for severity, _ in check_epipolar(matches, intrinsics, poses)} == {"information"}
 
 
 def test_one_wrong_camera_is_named(cameras):

@@ -112,6 +112,16 @@ def test_a_run_of_minutes_ends_with_the_clock(sphere_config, sphere_scene, tmp_p
     assert trainer.optimisers[0].param_groups[0]["lr"] == 5e-4  # milestones follow the clock
 
 
+def test_cameras_stay_until_their_time(sphere_config, sphere_scene):
+    train = sphere_config.train
+    train.train_cameras, train.learning_rate_cam, train.cameras_from, train.steps = True, 1e-3, 0.5, 8
+    trainer = Trainer(sphere_config, sphere_scene, CPU)
+    before = trainer.cameras.poses.clone()
+    for step in range(8):
+        assert torch.equal(trainer.cameras.poses, before) == (step <= 4)
+        trainer.step()
+
+
 def test_poses_are_trained_where_that_is_asked_and_held_out_ones_stay_put(sphere_config, sphere_scene):
     sphere_config.train.train_cameras, sphere_config.train.learning_rate_cam = True, 1e-3
     trainer = Trainer(sphere_config, sphere_scene, CPU)

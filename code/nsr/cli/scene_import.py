@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nsr.cli.arguments import number_from_zero, positive_number
+from nsr.cli.arguments import number_from_zero, positive_int, positive_number
 from nsr.cli.locations import output_folder
 
 _EXAMPLES = """\
@@ -52,6 +52,12 @@ def add_import(tools: argparse._SubParsersAction) -> None:
         help="photographs of a ring of ArUco markers as 'nsr scene board' prints it (default: 7 5 30 8)",
     )
     parser.add_argument("--views", type=Path, help="text file: the photographs to take, a name a line (default: all)")
+    parser.add_argument(
+        "--max_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help="make photographs smaller whose longer side exceeds this, before all else; intrinsics follow",
+    )
     masks = parser.add_argument_group("masks")
     masks.add_argument(
         "--masks",
@@ -113,6 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sphere=_sphere(arguments),
         normalise=arguments.normalise,
         agreement=arguments.agreement,
+        max_size=arguments.max_size,
         reading=_reading(arguments),
     )
     target = output_folder(arguments.target)

@@ -219,6 +219,7 @@ class TrainConfig:
     train_cameras: bool = False  # refine the poses too (centres and rotations)
     camera_parameters: str = "quaternion"  # quaternion, with the centre, as IDR | se3: motions, whitened
     train_focal_length: bool = False  # with the poses, one factor on all views' focal lengths
+    cameras_from: float = 0.0  # trained cameras stay up to this fraction of the run: the surface comes first
     final_rate_cam: float = 1.0  # what a cosine takes the cameras' rate down to, a part of it; 1: it stays
     outline_alignment: int = 0  # steps that align trained cameras by their masks' outlines, before all else
     feature_alignment: int = 0  # rounds, after that, of matching features and adjusting trained cameras to them

@@ -13,8 +13,10 @@ LOWE_RATIO = 0.75  # "Distinctive image features from scale-invariant keypoints"
 RANSAC_PIXELS = 1.5
 FEWEST_MATCHES = 15  # of a pair, after RANSAC
 LARGE_ERROR = 3.0  # pixels
-HALF_PIXEL_SHIFTS = (-0.5, 0.5)
-HALF_PIXEL_GAIN = 0.9  # of the squared error: below it a shift is named
+SHIFT = 0.5  # pixels, by which principal points are moved to see what that does
+HALF_PIXEL = (0.25, 0.8)  # pixels: a shift of this size is named,
+SURE = 3.0  # where it is so many times its standard deviation
+WRONG = 8.0  # times the median error: such matches are wrong
 FEWEST_FOR_SHIFTS = 300  # matches
 
 
@@ -114,35 +116,55 @@ def check_epipolar(matches: list[Matches], intrinsics: np.ndarray, poses: np.nda
                 judgements.append(
                     ("warning", f"the camera of view {view} is off: its features miss by {least:.1f} pixels")
                 )
-        judgements += _half_pixel(matches, errors, intrinsics, poses)
+        judgements += _half_pixel(matches, intrinsics, poses)
     return judgements
 
 
-def _half_pixel(matches, errors, intrinsics, poses) -> list[tuple[str, str]]:
+def _half_pixel(matches, intrinsics, poses) -> list[tuple[str, str]]:
     """A principal point off by half a pixel in every view is what a mix-up of pixel conventions makes."""
-    if sum(map(len, errors)) < FEWEST_FOR_SHIFTS:
+    if sum(len(pair.pixels_first) for pair in matches) < FEWEST_FOR_SHIFTS:
         return []
-    limit = 3 * float(np.median(np.concatenate(errors)))
-    squared = {0.0: _trimmed(errors, limit)}
-    for shift in HALF_PIXEL_SHIFTS:
-        moved = intrinsics.copy()
-        moved[:, :2, 2] += shift
-        squared[shift] = _trimmed([epipolar_errors(pair, moved, poses) for pair in matches], limit)
-    best = min(squared, key=squared.get)
-    if best == 0 or squared[best] > HALF_PIXEL_GAIN * squared[0.0]:
+    shift, deviation = principal_point_shift(matches, intrinsics, poses)
+    least, most = HALF_PIXEL
+    if not (least <= abs(shift) <= most and abs(shift) > SURE * deviation):
         return []
     return [
         (
             "warning",
-            f"pixels may be off by half: with principal points moved by {best:+.1f} the squared error of matched "
-            f"features falls to {squared[best] / squared[0.0]:.0%}; pixel (0, 0) must be the centre of the first pixel",
+            f"pixels may be off by half: matched features agree best with principal points moved by {shift:+.2f} "
+            f"(+-{deviation:.2f}) pixels; pixel (0, 0) must be the centre of the first pixel",
         )
     ]
 
 
-def _trimmed(errors: list[np.ndarray], limit: float) -> float:
-    """Mean squared error, each capped at ``limit``, so that wrong matches weigh the same in every trial."""
-    return float(np.mean(np.minimum(np.concatenate(errors), limit) ** 2))
+def principal_point_shift(
+    matches: list[Matches], intrinsics: np.ndarray, poses: np.ndarray
+) -> tuple[float, float]:
+    """By how much all principal points, in u and v alike, are to move for matches to lie nearest to their epipolar
+    lines, in pixels, and its standard deviation.
+
+    The squared error is a parabola of so small a move, and three of its points give the lowest; matches that are far
+    off at all three are wrong, and do not count.  The deviation is the jackknife's over pairs of views (Efron and
+    Stein 1981), whose matches are not independent.  Both are infinite where the parabola has no lowest point.
+    """
+    errors = []
+    for shift in (-SHIFT, 0.0, SHIFT):
+        moved = intrinsics.copy()
+        moved[:, :2, 2] += shift
+        errors.append([epipolar_errors(pair, moved, poses) for pair in matches])
+    least = [np.minimum.reduce(pair) for pair in zip(*errors, strict=True)]
+    limit = WRONG * float(np.median(np.concatenate(least)))
+    sums = np.array(
+        [[(pair[best <= limit] ** 2).sum() for pair, best in zip(each, least, strict=True)] for each in errors]
+    )
+    below, here, above = np.column_stack([sums.sum(axis=1, keepdims=True), sums.sum(axis=1, keepdims=True) - sums])
+    bend = below - 2 * here + above
+    if (bend <= 0).any():
+        return np.inf, np.inf
+    lowest = SHIFT * (below - above) / (2 * bend)
+    left_out = lowest[1:]
+    deviation = np.sqrt((len(left_out) - 1) / len(left_out) * ((left_out - left_out.mean()) ** 2).sum())
+    return float(lowest[0]), float(deviation)
 
 
 def _ratio_test(neighbours) -> dict[int, int]:

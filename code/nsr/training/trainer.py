@@ -348,7 +348,7 @@ class Trainer:
             factor = milestones(progress, train.sched_milestones, train.sched_factor)
         if self.stages.volumetric:
             factor *= self.config.volume.rate
-        of_cameras = cosine(progress, train.final_rate_cam)
+        of_cameras = cosine(progress, train.final_rate_cam) if progress >= train.cameras_from else 0.0
         for optimiser, bases in zip(self.optimisers, self.base_rates):
             for group, base in zip(optimiser.param_groups, bases):
                 group["lr"] = base * (of_cameras if optimiser in self.camera_optimisers else factor)

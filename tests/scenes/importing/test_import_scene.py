@@ -7,11 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nsr.cli.main import main
 from nsr.errors import SceneError
 from nsr.scenes.check import check_scene
+from nsr.scenes.downscale import downscale_scene
 from nsr.scenes.idr_folder import load_scene
 from nsr.scenes.importing.formats import detect_format
 from nsr.scenes.importing.import_scene import ImportOptions, import_scene
@@ -113,6 +115,27 @@ def test_mixed_sizes(transforms_folder, capture, tmp_path):
     assert [tuple(image.shape[:2]) for image in load_scene(tmp_path / "s").images] == [(48, 64)] * 2 + [(48, 50)] + [
         (48, 64)
     ] * 5
+
+
+def test_large_photographs_are_made_smaller_with_their_cameras(transforms_folder, capture, tmp_path):
+    """As importing everything and downscaling the scene; a size that none exceeds changes nothing."""
+    masks = ["--masks", str(capture.save_masks(tmp_path / "masks"))]
+    sizes = [picture.shape[:2] for picture in capture.pictures]
+    longer = max(max(size) for size in sizes)
+    for name, most in (("whole", longer), ("small", longer // 2)):
+        arguments = ["scene", "import", str(transforms_folder), str(tmp_path / name), "--max_size", str(most)]
+        assert main([*arguments, *masks, "--center", "0", "0", "0", "--radius", "4"]) == 0
+    capture_sized = load_scene(tmp_path / "whole", heldout_every=0)
+    assert [tuple(mask.shape) for mask in capture_sized.masks] == sizes
+    half = (round(sizes[0][0] * (longer // 2) / longer), round(sizes[0][1] * (longer // 2) / longer))
+    downscale_scene(tmp_path / "whole", tmp_path / "expected", size=half)
+    small, expected = (load_scene(tmp_path / name, heldout_every=0) for name in ("small", "expected"))
+    torch.testing.assert_close(small.cameras.intrinsics, expected.cameras.intrinsics)
+    torch.testing.assert_close(small.cameras.poses, expected.cameras.poses)
+    for view in range(len(small)):
+        assert tuple(small.masks[view].shape) == half
+        assert torch.equal(small.images[view], expected.images[view])
+        assert torch.equal(small.masks[view], expected.masks[view])
 
 
 def test_a_source_without_masks_says_what_can_be_done(transforms_folder, capture, tmp_path):

@@ -31,6 +31,7 @@ from nsr.scenes.importing.photograph import fit_camera, read_photograph, read_ph
 from nsr.scenes.importing.rectification import Rectification, rectify
 from nsr.scenes.importing.source import Source, SourceView
 from nsr.scenes.pictures import read_mask
+from nsr.scenes.resize import resize_intrinsics, resize_mask, resize_picture
 from nsr.scenes.sparse_points import SPARSE_POINTS_FILE, SparsePoints, write_sparse_points
 
 RECORD_FILE = "import.json"
@@ -54,6 +55,8 @@ class ImportOptions:
         sphere: the unit sphere by hand; None: from what ``normalise`` says.
         normalise: "masks", "points", or None: masks where there are any, else points.
         agreement: see ``normalisation.sphere_from_masks``.
+        max_size: of the scene's pictures, the longer side in pixels; larger photographs are made smaller before masks
+            are looked for, by area, with their intrinsics; None: as they are.
         reading: further arguments of the format's reader (the matcher of photographs, the board's markers).
     """
 
@@ -65,6 +68,7 @@ class ImportOptions:
     sphere: Sphere | None = None
     normalise: str | None = None
     agreement: float = 0.9
+    max_size: int | None = None
     reading: dict = field(default_factory=dict)
 
 
@@ -88,15 +92,24 @@ class ImportReport:
 
 @dataclass
 class _View:
-    """A view whose camera is a pinhole and fits its picture."""
+    """A view whose camera is a pinhole and fits its picture; ``size`` is that of the scene's picture."""
 
     source: SourceView
     rectification: Rectification
-    size: tuple[int, int]
+    photograph_size: tuple[int, int]
     orientation: int
+    size: tuple[int, int]
 
     def picture(self) -> np.ndarray:
-        return self.rectification.picture(read_photograph(self.source.image, self.orientation))
+        return resize_picture(
+            self.rectification.picture(read_photograph(self.source.image, self.orientation)), self.size
+        )
+
+    def mask(self, of_photograph: np.ndarray) -> np.ndarray:
+        return resize_mask(self.rectification.mask(of_photograph), self.size)
+
+    def intrinsics(self) -> np.ndarray:
+        return resize_intrinsics(self.rectification.intrinsics, self.photograph_size, self.size)
 
 
 def import_scene(source: str | Path, target: str | Path, options: ImportOptions = ImportOptions()) -> ImportReport:
@@ -117,8 +130,8 @@ def import_scene(source: str | Path, target: str | Path, options: ImportOptions 
         if (target / entry).exists():
             raise SceneError(f"{target / entry} exists already; import to a new folder or take that one away")
     found = _select(read_source(source, options.format, options.images, **options.reading), options.views)
-    views = [_fit(view) for view in found.views]
-    intrinsics = np.stack([view.rectification.intrinsics for view in views])
+    views = [_fit(view, options.max_size) for view in found.views]
+    intrinsics = np.stack([view.intrinsics() for view in views])
     poses = np.stack([view.source.pose for view in views])
     method = _mask_method(found, views, options)
     guess = options.sphere
@@ -147,12 +160,14 @@ def _select(source: Source, names: list[str] | None) -> Source:
     return Source(source.format, [source.views[view] for view in kept], points, source.sphere)
 
 
-def _fit(view: SourceView) -> _View:
+def _fit(view: SourceView, max_size: int | None) -> _View:
     intrinsics, size, orientation = fit_camera(view)
     try:
-        return _View(view, rectify(intrinsics, view.lens, size), size, orientation)
+        rectification = rectify(intrinsics, view.lens, size)
     except SceneError as error:
         raise SceneError(f"{view.name}: {error}") from error
+    shrink = 1.0 if max_size is None else min(1.0, max_size / max(size))
+    return _View(view, rectification, size, orientation, tuple(max(1, round(shrink * side)) for side in size))
 
 
 def _mask_method(source: Source, views: list[_View], options: ImportOptions) -> str:
@@ -194,7 +209,7 @@ def _masks(views, method, options, points, sphere, intrinsics, poses) -> Iterato
             yield np.ones(view.size, dtype=bool)
             continue
         if method in ("alpha", "source", "folder"):
-            mask = view.rectification.mask(_mask_file(view, method, options))
+            mask = view.mask(_mask_file(view, method, options))
         elif method == "threshold":
             mask = threshold_mask(view.picture(), options.mask_options)
         elif method == "grabcut":
@@ -220,12 +235,12 @@ def _mask_file(view: _View, method: str, options: ImportOptions) -> np.ndarray:
         return alpha > 127
     path = view.source.mask if method == "source" else find_mask(options.masks, image, view.source.name)
     mask = read_mask(path)
-    if mask.shape != view.size and mask.shape[::-1] == view.size:
+    if mask.shape != view.photograph_size and mask.shape[::-1] == view.photograph_size:
         mask = upright(mask, view.orientation)
-    if mask.shape != view.size:
+    if mask.shape != view.photograph_size:
         raise SceneError(
             f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]} but the photograph {view.source.name} is "
-            f"{view.size[1]}x{view.size[0]} (width x height); they must be equal"
+            f"{view.photograph_size[1]}x{view.photograph_size[0]} (width x height); they must be equal"
         )
     return mask
 
