@@ -27,7 +27,8 @@ class ShapeFromShading(Family):
         "epoch": 7,
         "batch": 4,
         "lr": 3e-3,
-        "drop": 0.02,
+        "drop": 0.0,
+        "clip": 10.0,
         "width": 16,
     }
     network_flags = ("width", "inputs")

@@ -81,7 +81,7 @@ def make_sample(recipe: Recipe, seed: int, number: int) -> dict:
     surroundings = recipe.ambient * (1 - normal[..., 2]) / 2
     shading = _photograph(recipe, generator, albedo * ((1 - recipe.ambient) * lights[0] + surroundings))
     pattern = _photograph(
-        recipe, generator, albedo * ((1 - recipe.ambient) * lights[1] * (0.25 + 0.75 * grid) + surroundings)
+        recipe, generator, albedo * ((1 - recipe.ambient) * lights[1] * (0.35 + 0.65 * grid) + surroundings)
     )
     mask = _frame(recipe, generator)
     baseline = np.hypot(rig.projector[0], rig.projector[1])

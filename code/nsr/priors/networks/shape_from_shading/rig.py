@@ -14,7 +14,8 @@ class Rig:
 
     Everything is in the camera's frame: metres, x right, y down, z forward.  Pixel (0, 0) is the first pixel's centre.
     The focal lengths are those of the lens and sensor of the published rig (37.009 mm; 12.5 and 12.381 micrometres).
-    The lamp is set so far aside that the relief casts shadows; at 1 m its light falls 38 degrees from the axis.
+    The lamp is set so far aside that the relief casts shadows; at 1 m its light falls 39 degrees from the axis.  The
+    projector stands at a right angle to it about the axis: what runs along one light is lit across by the other.
 
     Attributes:
         focal: horizontal and vertical focal length, pixels.
@@ -27,7 +28,7 @@ class Rig:
     focal: tuple[float, float] = (2960.7, 2989.1)
     centre: tuple[float, float] | None = None
     lamp: tuple[float, float, float] = (0.52, -0.62, 0.0)
-    projector: tuple[float, float, float] = (-0.14, -0.10, 0.0)
+    projector: tuple[float, float, float] = (-0.30, -0.25, 0.0)
 
     def principal_point(self, height: int, width: int) -> tuple[float, float]:
         """(u, v) in pixels of a frame of this size."""

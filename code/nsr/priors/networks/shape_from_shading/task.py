@@ -17,6 +17,7 @@ from nsr.priors.networks.shape_from_shading.pictures import result_panels
 from nsr.priors.networks.shape_from_shading.rig import Rig
 
 PARTS = {"encoder": ("stem", "encoder"), "decoder": ("reduce", "decoder", "head")}
+LEAST_DROPOUT = 0.05  # of the passes that a confidence is taken from
 TILE, OVERLAP = 768, 128  # pixels: frames up to a tile's size are taken whole; the overlap covers what a pixel sees
 
 
@@ -66,8 +67,9 @@ class ReliefTask(Task):
     def predict(self, sample: Sample) -> dict[str, Tensor]:
         """``residual`` in millimetres, ``depth`` = low + residual in metres, and, with ``passes``, ``confidence``.
 
-        The confidence exp(-v / r^2) falls with the variance v of the passes with dropout, over the mean square r^2 of
-        the residual itself; it lies in (0, 1].  Everything is ``[1, H, W]`` and 0 where invalid.
+        The confidence exp(-v / r^2) falls with the variance v of the passes with dropout (Gal and Ghahramani 2016),
+        over the mean square r^2 of the residual itself; it lies in (0, 1].  A network that was trained without dropout
+        gets a little of it for these passes alone.  Everything is ``[1, H, W]`` and 0 where invalid.
         """
         mask = sample["mask"]
         encoded = encode(sample, self.rig, self.inputs).to(mask.device)
@@ -114,11 +116,14 @@ class ReliefTask(Task):
 
     def _confidence(self, encoded: Tensor, residual: Tensor) -> Tensor:
         drops = [module for module in self.network.modules() if isinstance(module, nn.Dropout2d)]
+        rates = [module.p for module in drops]
         for module in drops:
             module.train()
+            module.p = max(module.p, LEAST_DROPOUT)
         passes = torch.stack([self._residual(encoded) for _ in range(self.passes)])
-        for module in drops:
+        for module, rate in zip(drops, rates, strict=True):
             module.eval()
+            module.p = rate
         scale = residual.square().mean().clamp(min=1e-6)
         return torch.exp(-passes.var(dim=0, unbiased=False) / scale)
 
