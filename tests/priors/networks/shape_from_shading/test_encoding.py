@@ -51,7 +51,7 @@ def test_the_low_channel_is_the_shading_of_a_tilted_plane(slope):
 
 
 def test_a_shallow_wave_towards_the_lamp_is_found_from_its_shading():
-    """One of 24 pixels and 0.02 mm, in closed form: slope times tan(slant) is the contrast; a quarter goes to damping."""
+    """One of 24 pixels and 0.02 mm, in closed form: slope times tan(slant) is the contrast; damping takes an eighth."""
     rig = Rig(focal=(1000.0, 1000.0), lamp=(0.5, 0.0, 0.0))
     u = np.arange(240)
     depth = np.broadcast_to(0.02 * np.sin(2 * np.pi * u / 24), (60, 240))
