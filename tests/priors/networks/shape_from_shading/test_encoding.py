@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from nsr.errors import NsrError
-from nsr.priors.networks.shape_from_shading.encoding import FACING, FLOOR, INPUTS, SCALE, Encoded, encode, first_order_relief
+from nsr.priors.networks.shape_from_shading.encoding import (
+    FACING,
+    FLOOR,
+    INPUTS,
+    SCALE,
+    Encoded,
+    encode,
+    first_order_relief,
+)
 from nsr.priors.networks.shape_from_shading.generate import Recipe, SyntheticReliefs, make_sample
 from nsr.priors.networks.shape_from_shading.rig import Rig
 
