@@ -1,11 +1,12 @@
 # make setup   a virtual environment in .venv, with a torch that is already on the machine or torch 2.13.0
 # make demo    makes a scene, reconstructs it (MINUTES=4), evaluates it and names what it wrote
-# make test    runs the tests
+# make test    runs the tests, JOBS=2 at a time
 # make model   trains the model of trained_models/ anew (a few minutes)
 # make clean   removes .venv and build leftovers; runs and data stay
 
 PYTHON ?= python3
 MINUTES ?= 4
+JOBS ?= 2
 SCENE ?= data/default
 DEMO ?= exps/demo
 VENV := .venv
@@ -33,7 +34,7 @@ demo: $(VENV)/.ready $(SCENE)/cameras.npz
 	$(BIN)/nsr eval $(DEMO)
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 
 model: $(VENV)/.ready $(SCENE)/cameras.npz
 	$(BIN)/nsr train $(SCENE) --conf confs/small.conf --steps 4000
