@@ -1,7 +1,11 @@
 """``nsr mesh`` on a run of a few steps."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from nsr.cli import main as cli
@@ -36,6 +40,23 @@ def test_world_units_by_default(mesh, experiment, sphere_scene):
     radii = np.linalg.norm(sphere_scene.to_normalised(read.vertices), axis=1)
     assert radii.mean() == pytest.approx(0.6, abs=0.1)  # the hull that it starts from
     assert np.einsum("ij,ij->i", read.vertex_normals, read.vertices - sphere_scene.scale_mat[:3, 3]).min() > 0
+
+
+def test_the_drift_of_trained_cameras_is_taken_out(experiment, sphere_scene, tmp_path):
+    (original,) = experiment.iterdir()
+    run = Path(shutil.copytree(original, tmp_path / "exps" / original.name))
+    conf = run / "runconf.conf"
+    conf.write_text(conf.read_text().replace("train_cameras = false", "train_cameras = true"))
+    state = torch.load(run / "checkpoints" / "latest.pt", weights_only=True)
+    state["poses"][:, 0, 3] += 0.1  # what these cameras saw lies there now
+    torch.save(state, run / "checkpoints" / "latest.pt")
+    arguments = ["mesh", str(run), "--gpu", "ignore", "--resolution", "24", "--formats", "ply"]
+    centres = []
+    for extra in ([], ["--normalised"]):
+        assert cli.main([*arguments, *extra]) == 0
+        centres.append(trimesh.load(run / "mesh" / "surface_3.ply", process=False).bounds.mean(axis=0))
+    back = sphere_scene.to_normalised(centres[0])
+    assert centres[1] - back == pytest.approx([0.1, 0, 0], abs=1e-4)
 
 
 def test_normalised_without_the_scene(mesh, experiment, tmp_path):

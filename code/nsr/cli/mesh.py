@@ -86,7 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise NsrError("a PLY holds no texture: give --formats obj glb, or --texture none for colours of the vertices")
 
     # torch takes seconds to import: wrong arguments do not wait for it
+    import numpy as np
+
     from nsr.cli.device import choose_device
+    from nsr.evaluation.camera_alignment import align_run
     from nsr.meshing.export import export_mesh
     from nsr.meshing.finished import MeshOptions, finish_mesh
     from nsr.meshing.output import writing_to
@@ -95,7 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
     device = choose_device(arguments.gpu)
     needs_scene = not arguments.normalised or bool(arguments.trim) or arguments.texture == "photographs"
     trained, scene = load_run_and_scene(run_folder, checkpoint, device, arguments.data_dir, needs_scene=needs_scene)
-    unit = 1.0 if arguments.normalised else scene.scale
+    to_world = None
+    if not arguments.normalised:
+        # trained cameras may have drifted, and the surface with them: out again, as in nsr eval
+        drifts = trained.config.train.train_cameras
+        to_world = align_run(trained, scene).to_world if drifts else scene.scale_mat
+    unit = 1.0 if to_world is None else float(np.cbrt(abs(np.linalg.det(to_world[:3, :3]))))
     options = MeshOptions(
         resolution=arguments.resolution,
         edge_length=arguments.edge_length and arguments.edge_length / unit,
@@ -117,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
                 colours=finished.colours,
                 normals=finished.normals,
                 texture=finished.texture,
-                scale_mat=None if arguments.normalised else scene.scale_mat,
+                scale_mat=to_world,
                 unlit=arguments.unlit,
             )
             print(f"{kind + ':':<5} {path}")
