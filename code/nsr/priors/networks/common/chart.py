@@ -25,29 +25,34 @@ _COLOURS = (
 _GREY = (90, 90, 90)
 
 
-def write_curves(path: Path, x: list[float], curves: dict[str, list[float]], x_label: str = "epoch") -> None:
-    """Draw curves over a common axis, values on a logarithmic scale; what is not above 0 is left out.
+def write_curves(
+    path: Path, x: list[float], curves: dict[str, list[float]], x_label: str = "epoch", logarithmic: bool = True
+) -> None:
+    """Draw curves over a common axis; what is not above 0 is left out.
 
     Args:
         path: of the PNG, which appears whole or not at all.
         x: ``[N]`` ascending; curves: ``[N]`` values by name.
+        logarithmic: the scale of the values.
     """
     width, height = _SIZE
     canvas = np.full((height, width, 3), 255, np.uint8)
     positive = [value for values in curves.values() for value in values if value > 0 and math.isfinite(value)]
     low, high = (min(positive), max(positive)) if positive else (0.1, 1.0)
-    bottom, top = math.log10(low) - 0.05, math.log10(high) + 0.05
+    on_scale, value_at = (math.log10, lambda up: 10**up) if logarithmic else (float, float)
+    margin = 0.05 if logarithmic else 0.05 * (high - low) + 1e-9
+    bottom, top = on_scale(low) - margin, on_scale(high) + margin
     last = max(x[-1], x[0] + 1)
 
     def place(at: float, value: float) -> tuple[int, int]:
         across = (at - x[0]) / (last - x[0])
-        up = (math.log10(value) - bottom) / (top - bottom)
+        up = (on_scale(value) - bottom) / (top - bottom)
         return (
             round(_LEFT + across * (width - _LEFT - _RIGHT)),
             round(height - _BOTTOM - up * (height - _TOP - _BOTTOM)),
         )
 
-    for value in np.geomspace(10**bottom, 10**top, 6):
+    for value in map(value_at, np.linspace(bottom, top, 6)):
         left, right = place(x[0], value), place(last, value)
         cv2.line(canvas, left, right, (228, 228, 228), 1, cv2.LINE_AA)
         _text(canvas, f"{value:.3g}", (8, left[1] + 5), _GREY)

@@ -49,11 +49,12 @@ def test_family(
         rows.append({"scene": sample["scene"], "name": sample["name"], **figures})
         if index < options.panels:
             write_panels(folder / f"panels_{index:03d}.png", task.panels(prediction, sample), columns=3)
-        family.write_results(prediction, sample, folder, options)
+        rows[-1] |= family.write_results(prediction, sample, folder, options) or {}
         if options.verbose == 2:
             print("  ".join(_told(name, value) for name, value in rows[-1].items()), flush=True)
     means = mean_figures(rows)
     write_table(folder / METRICS, [*rows, {"scene": MEAN, "name": "", **means}])
+    family.finish_test([row["name"] for row in rows], folder, options)
     return folder, means
 
 

@@ -46,6 +46,7 @@ def export_network(network: nn.Module, path: str | Path, inputs: dict[str, torch
                 output_names=[output],
                 dynamic_axes={name: free for name in [*inputs, output]},
                 dynamo=False,
+                do_constant_folding=False,  # whoever runs it does that better
             )
     return path
 

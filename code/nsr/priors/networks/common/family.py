@@ -72,8 +72,15 @@ class Family(ABC):
         """What tells the results of one test from those of another, after ``test_`` in their folder's name."""
         return Path(options.data).name
 
-    def write_results(self, prediction: dict, sample: dict, folder: Path, options: Namespace) -> None:
-        """Write a tested frame's predictions in the family's own formats; by default nothing."""
+    def write_results(self, prediction: dict, sample: dict, folder: Path, options: Namespace) -> dict | None:
+        """Write a tested frame's predictions in the family's own formats; by default nothing.
+
+        Returns:
+            figures of the frame for the table, or None.
+        """
+
+    def finish_test(self, names: list[str], folder: Path, options: Namespace) -> None:
+        """Make something of all that ``write_results`` has written, given the frames' names; by default nothing."""
 
     def prepare(self, options: Namespace) -> str:
         """Turn the raw data in ``options.source`` into what training reads, in ``options.destination``.
