@@ -54,6 +54,16 @@ def test_any_size_and_every_smaller_factor():
         assert outputs["fused"].shape == (2, 1, 7 * factor, 5 * factor)
 
 
+def test_fusing_every_stage_gives_what_a_smaller_factor_would():
+    network = scrambled(DepthSuperResolution(8, "vdsr", 4, phase=0.5))
+    low = torch.rand(1, 1, 6, 7, dtype=torch.float64)
+    outputs = network(low, fuse_every_stage=True)
+    assert list(outputs) == ["x2", "fused_x2", "x4", "fused_x4", "x8", "fused"]
+    for factor in (2, 4):
+        torch.testing.assert_close(outputs[f"fused_x{factor}"], network(low, factor)["fused"])
+    assert torch.equal(outputs["fused"], network(low)["fused"])
+
+
 def test_a_scene_moved_away_moves_the_result():
     low = torch.rand(1, 1, 9, 9, dtype=torch.float64)
     for unit in ("srcnn", "vdsr"):

@@ -20,7 +20,7 @@ def test_there_is_a_loss_at_every_stage_and_invalid_pixels_move_nothing(sample, 
     task = make_task(8, Degradation(kind))
     batch = as_batch(sample)
     losses = task.losses(batch)
-    assert list(losses) == ["x2", "x4", "x8", "fused"]
+    assert list(losses) == ["x2", "fused_x2", "x4", "fused_x4", "x8", "fused"]
     sum(losses.values()).backward()
     gradients = [parameter.grad.clone() for parameter in task.network.parameters() if parameter.grad is not None]
     assert any(gradient.any() for gradient in gradients)

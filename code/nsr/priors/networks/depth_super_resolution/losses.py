@@ -5,29 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEAST_SPREAD = 0.02  # metres: patches flatter than this do not count for more
+ROUNDING = 0.01  # metres: errors well below count by their square, well above by themselves
 
 
-def spread(low: Tensor, mask: Tensor) -> Tensor:
-    """Standard deviation of each low-resolution map's valid depths, ``[B, 1, H, W]`` to ``[B, 1, 1, 1]``, metres.
+def stage_loss(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Mean over valid pixels of the Charbonnier error, ``sqrt(e^2 + r^2) - r``; invalid ones get exactly no gradient.
 
-    It is known without the ground truth and says how large errors about discontinuities can be; dividing by it lets a
-    patch of small objects teach as much as one of large rooms.
-    """
-    count = mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
-    mean = (low * mask).sum((1, 2, 3), keepdim=True) / count
-    variance = ((low - mean).square() * mask).sum((1, 2, 3), keepdim=True) / count
-    return (variance + LEAST_SPREAD**2).sqrt()
-
-
-def stage_loss(depth: Tensor, truth: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
-    """Mean over valid pixels of the squared error in units of ``scale``; invalid pixels get a gradient of exactly zero.
+    The published networks take the mean square, in which the few pixels about the deepest steps outweigh the rest.
 
     Args:
-        depth, truth: ``[B, 1, H, W]`` metres; mask: ``[B, 1, H, W]``, 1 where valid; scale: ``[B, 1, 1, 1]`` metres.
+        depth, truth: ``[B, 1, H, W]`` metres; mask: ``[B, 1, H, W]``, 1 where valid.
 
     Returns:
-        a scalar, zero where nothing is valid.
+        a scalar in metres, zero where nothing is valid.
     """
-    error = torch.where(mask > 0, depth - truth, torch.zeros_like(depth)) / scale
-    return error.square().sum() / mask.sum().clamp(min=1)
+    error = torch.where(mask > 0, depth - truth, torch.zeros_like(depth))
+    return ((error.square() + ROUNDING**2).sqrt() - ROUNDING).sum() / mask.sum().clamp(min=1)

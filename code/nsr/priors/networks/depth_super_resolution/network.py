@@ -56,31 +56,44 @@ class DepthSuperResolution(nn.Module):
         for unit_network in [*(view for stage in self.stages for view in stage), self.fusion]:
             nn.init.zeros_(unit_network[-1].weight)  # training starts from bicubic interpolation
 
-    def forward(self, low: torch.Tensor, factor: int | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, low: torch.Tensor, factor: int | None = None, fuse_every_stage: bool = False
+    ) -> dict[str, torch.Tensor]:
         """Enlarge by ``factor`` (None: the largest).
 
         Args:
             low: ``[B, 1, H, W]`` metres, without holes (see ``holes.fill_holes``).
+            fuse_every_stage: also fuse what there is after each stage, as a smaller factor would; for training.
 
         Returns:
             The depth after every stage, ``x2`` ``[B, 1, 2H, 2W]``, ``x4`` and so on, and of all of them ``fused``
-            ``[B, 1, factor * H, factor * W]``; metres, differentiable in parameters and ``low``.
+            ``[B, 1, factor * H, factor * W]``; where asked, ``fused_x2`` and so on. Metres, differentiable in
+            parameters and ``low``.
         """
         factor = factor or self.factor
         self.require_factor(factor)
         outputs: dict[str, torch.Tensor] = {}
-        scales = [low] if self.fuse_input else []
-        finest = low
-        for stage in list(self.stages)[: factor.bit_length() - 1]:
+        scales = [low]
+        enlarged = 1
+        for stage in self.stages:
+            finest = scales[-1]
             relative = _relative(finest)
             corrections = torch.cat([view(relative) for view in stage], 1)
-            finest = upsample(finest, 2, self.phase) + interleave(corrections)
-            scales.append(finest)
-            outputs[f"x{2 ** len(outputs) * 2}"] = finest
-        enlarged = [upsample(scale, finest.shape[-1] // scale.shape[-1], self.phase) for scale in scales[:-1]]
-        mean = torch.stack([*enlarged, finest]).mean(0)
-        outputs["fused"] = finest + self.fusion(_relative(mean))
+            scales.append(upsample(finest, 2, self.phase) + interleave(corrections))
+            enlarged *= 2
+            outputs[f"x{enlarged}"] = scales[-1]
+            if enlarged == factor:
+                break
+            if fuse_every_stage:
+                outputs[f"fused_x{enlarged}"] = self._fuse(scales)
+        outputs["fused"] = self._fuse(scales)
         return outputs
+
+    def _fuse(self, scales: list[torch.Tensor]) -> torch.Tensor:
+        """The finest of maps, corrected by what all of them say; each has twice the size of the one before."""
+        *coarser, finest = scales if self.fuse_input else scales[1:]
+        sized = [upsample(scale, 2 ** (len(coarser) - index), self.phase) for index, scale in enumerate(coarser)]
+        return finest + self.fusion(_relative(torch.stack([*sized, finest]).mean(0)))
 
     def require_factor(self, factor: int) -> None:
         """Raise ``NsrError`` where the network has no stages for ``factor``."""

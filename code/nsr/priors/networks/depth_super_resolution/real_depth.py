@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from nsr.errors import SceneError
+from nsr.priors.networks.common.real_data import real_folder
 from nsr.priors.networks.common.samples import Sample, check_sample
 from nsr.priors.networks.depth_super_resolution.depth_files import DepthFiles, find_depth_files
 
@@ -21,15 +22,18 @@ _MOTORCYCLE_OFFSET = 31.086  # pixels: of the principal points
 class RealDepth(Dataset):
     """``depth/motorcycle/motorcycle_disp.npz`` (disparity) and ``depth/livingroom/depth/*.png`` (16-bit millimetres).
 
+    Args:
+        count: of maps at most; the motorcycle is the first.
+
     Raises:
-        SceneError: either is missing.
+        NsrError: NSR_DATA is not set, or either is missing.
     """
 
-    def __init__(self, data: str | Path, count: int):
-        self.disparity = Path(data) / "depth" / "motorcycle" / "motorcycle_disp.npz"
+    def __init__(self, count: int):
+        self.disparity = real_folder("depth/motorcycle") / "motorcycle_disp.npz"
         if not self.disparity.is_file():
-            raise SceneError(f"{self.disparity}: is not there; NSR_DATA names the folder that holds depth/motorcycle")
-        files = find_depth_files(Path(data) / "depth" / "livingroom" / "depth")
+            raise SceneError(f"{self.disparity}: is not there")
+        files = find_depth_files(real_folder("depth/livingroom/depth"))
         self.rooms = DepthFiles(files[: max(count - 1, 0)])
         self.scenes = ["motorcycle", *("livingroom" for _ in self.rooms.files)][:count]
 

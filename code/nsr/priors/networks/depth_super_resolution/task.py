@@ -13,7 +13,7 @@ from nsr.priors.networks.common.task import Descent, Panel, Task
 from nsr.priors.networks.depth_super_resolution.decimation import Degradation, pyramid
 from nsr.priors.networks.depth_super_resolution.holes import fill_holes
 from nsr.priors.networks.depth_super_resolution.interpolation import repeat, upsample
-from nsr.priors.networks.depth_super_resolution.losses import spread, stage_loss
+from nsr.priors.networks.depth_super_resolution.losses import stage_loss
 from nsr.priors.networks.depth_super_resolution.measures import measure
 from nsr.priors.networks.depth_super_resolution.network import DepthSuperResolution
 from nsr.priors.networks.depth_super_resolution.refinement import refine_edges
@@ -38,13 +38,12 @@ class SuperResolutionTask(Task):
         self.enlarge = False
 
     def losses(self, batch: Sample) -> dict[str, Tensor]:
-        """A term for every stage and for the fused map."""
+        """A term for every stage, and for what the fusion makes of it."""
         factor = self.network.factor
         low, low_mask = self.degradation.apply(batch["depth"], batch["mask"], factor)
         truths = pyramid(batch["depth"], batch["mask"], factor, self.degradation.kind)
-        outputs = self.network(_channels_last(fill_holes(low, low_mask)))
-        scale = spread(low, low_mask)
-        return {name: stage_loss(depth, *truths[_enlargement(name, factor)], scale) for name, depth in outputs.items()}
+        outputs = self.network(_channels_last(fill_holes(low, low_mask)), fuse_every_stage=True)
+        return {name: stage_loss(depth, *truths[_enlargement(name, factor)]) for name, depth in outputs.items()}
 
     def step(self, batch: Sample, descents: dict[str, Descent]) -> dict[str, float]:
         """A step on the batch turned by a random multiple of 90 degrees, or mirrored."""
@@ -125,8 +124,9 @@ def _stages(factor: int) -> list[str]:
 
 
 def _enlargement(name: str, factor: int) -> int:
-    """Of a stage by its own name, of everything else the whole."""
-    return int(name[1:]) if name.startswith("x") else factor
+    """What a map's name ends in, ``x4`` or ``fused_x4``, else the whole."""
+    digits = name.rpartition("x")[2]
+    return int(digits) if digits.isdigit() else factor
 
 
 def _channels_last(maps: Tensor) -> Tensor:
