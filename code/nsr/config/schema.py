@@ -191,7 +191,6 @@ class PriorsConfig:
     surface: PriorTermConfig = field(default_factory=PriorTermConfig)  # the SDF is 0 at the prior's points,
     free_space: PriorTermConfig = field(default_factory=PriorTermConfig)  # and not negative before them
     shading: PriorTermConfig = field(default_factory=PriorTermConfig)  # of the rendered normals, up to a factor
-    albedo: PriorTermConfig = field(default_factory=PriorTermConfig)  # of mode shading, up to a view's colour
 
 
 @dataclass

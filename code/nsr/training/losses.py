@@ -167,13 +167,11 @@ def make_loss_terms(config: Config) -> list[LossTerm]:
     if loss.rgb_loss not in RGB_LOSSES:
         raise ConfigError(f"loss.rgb_loss is {loss.rgb_loss!r}; known are {', '.join(RGB_LOSSES)}")
     mode = config.model.rendering_network.mode
-    of_shading = {"loss.residue_weight": loss.residue_weight, "priors.albedo.weight": config.priors.albedo.weight}
-    for key, weight in of_shading.items():
-        if weight > 0 and mode != SHADING_MODE:
-            raise ConfigError(
-                f"{key} needs model.rendering_network.mode = {SHADING_MODE}, which alone tells albedo, light and "
-                f"residue apart; the mode is {mode}"
-            )
+    if loss.residue_weight > 0 and mode != SHADING_MODE:
+        raise ConfigError(
+            f"loss.residue_weight needs model.rendering_network.mode = {SHADING_MODE}, which alone has a residue; the "
+            f"mode is {mode}"
+        )
 
     def decaying(weight: float, final: float) -> Callable[[float], float]:
         return lambda progress: weight * cosine(progress, final)

@@ -27,9 +27,7 @@ TERMS = {
     "surface": "depth",
     "free_space": "depth",
     "shading": "shading",
-    "albedo": "albedo",
 }
-_SURFACE_ALONE = ("prior_albedo",)  # of these the volume renderer has nothing to compare
 
 logger = logging.getLogger("nsr")
 
@@ -44,7 +42,6 @@ class PriorTerms:
     Attributes:
         terms: ``prior_depth`` and so on; each divides by all rays of the batch (or all points that it drew), so that a
             ray without a prior counts as one without an error.
-        volume_terms: those that the volume renderer trains with too.
 
     Raises:
         PriorError: there are no usable bundles.
@@ -67,7 +64,6 @@ class PriorTerms:
                 continue
             term: PriorTermConfig = getattr(config, name)
             self.terms.append(LossTerm(f"prior_{name}", _schedule(term), getattr(self, f"_{name}")))
-        self.volume_terms = [term for term in self.terms if term.name not in _SURFACE_ALONE]
 
     @classmethod
     def of_config(cls, config: PriorsConfig, scene: Scene, device: torch.device) -> PriorTerms | None:
@@ -160,21 +156,10 @@ class PriorTerms:
         error = losses.log_difference(shading, samples.shading[seen.rays], weights, view, self.views)
         return (weights * error).sum() / _count(inputs)
 
-    def _albedo(self, inputs: LossInputs) -> torch.Tensor:
-        """The radiance field's albedo against the prior's, in logarithms, up to a colour of the view."""
-        rays, samples = inputs.rendering.surface, inputs.prior.samples
-        weights = _weights(inputs, samples.albedo_confidence, self.config.albedo, rays)
-        albedo, view = inputs.rendering.decomposition.albedo, inputs.batch.views[rays]
-        error = losses.log_difference(albedo, samples.albedo[rays], weights, view, self.views)
-        return (weights * error).sum() / _count(inputs)
 
-
-def _weights(
-    inputs: LossInputs, confidence: torch.Tensor, term: PriorTermConfig, rays: torch.Tensor | None = None
-) -> torch.Tensor:
-    """``[S]``, by which ``rays`` (None: the seen ones) count: their confidence, if it passes the gate, on the object.
-    """
-    return (_gated(confidence, term.gate) * inputs.batch.mask)[inputs.seen.rays if rays is None else rays]
+def _weights(inputs: LossInputs, confidence: torch.Tensor, term: PriorTermConfig) -> torch.Tensor:
+    """``[S]``, by which the seen rays count: their confidence, if it passes the gate, on the object."""
+    return (_gated(confidence, term.gate) * inputs.batch.mask)[inputs.seen.rays]
 
 
 def _gated(confidence: torch.Tensor, gate: float) -> torch.Tensor:

@@ -165,7 +165,7 @@ class Trainer:
         self.priors = PriorTerms.of_config(config.priors, scene, device)
         if self.priors:
             self.terms += self.priors.terms
-            self.volume_terms += self.priors.volume_terms
+            self.volume_terms += self.priors.terms
         self.camera_optimisers: list[torch.optim.Optimizer] = []
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
