@@ -50,6 +50,7 @@ _RANGES = {
         "final_rate_cam": _SHARE,
         "outline_alignment": _NOT_NEGATIVE,
         "feature_alignment": _NOT_NEGATIVE,
+        "surface_alignment": _SHARE,
         "sched_factor": _POSITIVE,
         "final_rate": _SHARE,
         "alpha_factor": _POSITIVE,

@@ -223,6 +223,7 @@ class TrainConfig:
     final_rate_cam: float = 1.0  # what a cosine takes the cameras' rate down to, a part of it; 1: it stays
     outline_alignment: int = 0  # steps that align trained cameras by their masks' outlines, before all else
     feature_alignment: int = 0  # rounds, after that, of matching features and adjusting trained cameras to them
+    surface_alignment: list[float] = field(default_factory=list)  # when trained cameras are adjusted to it
     schedule: str = "milestones"  # milestones | cosine
     sched_milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
     sched_factor: float = 0.5

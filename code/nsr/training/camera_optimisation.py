@@ -42,9 +42,7 @@ class TrainableCameras(torch.nn.Module):
             raise ConfigError(f"train.camera_parameters is {parameters!r}; known are {', '.join(PARAMETERS)}")
         self.parameterisation = parameters
         if parameters == "quaternion":
-            poses = cameras.poses.detach().cpu().double().numpy()
-            quaternions = torch.from_numpy(Rotation.from_matrix(poses[:, :3, :3]).as_quat()).roll(1, dims=1)
-            vectors = torch.cat([quaternions, torch.from_numpy(poses[:, :3, 3])], dim=1).float()
+            vectors = quaternions_and_centres(cameras.poses).float()
             self.vectors = torch.nn.Embedding.from_pretrained(vectors, freeze=False, sparse=True)
         else:
             start = cameras.poses.detach()
@@ -75,6 +73,15 @@ class TrainableCameras(torch.nn.Module):
         poses[:, :3, 3] = vectors[:, 4:]
         poses[:, 3, 3] = 1
         return poses
+
+    @torch.no_grad()
+    def place(self, views: list[int], poses: torch.Tensor) -> None:
+        """Put the cameras of ``views`` to ``poses [N, 4, 4]``, from where they are refined further."""
+        if self.parameterisation == "se3":
+            self.start[views] = poses.to(self.start)
+            self.motions.weight[views] = 0
+        else:
+            self.vectors.weight[views] = quaternions_and_centres(poses).to(self.vectors.weight)
 
     def scaled_intrinsics(self, views: torch.Tensor) -> torch.Tensor:
         """``[N, 3, 3]`` intrinsics of ``views [N]``, differentiable in the focal length where it is trained."""
@@ -135,6 +142,13 @@ def moved_poses(motions: torch.Tensor, whitening: torch.Tensor, poses: torch.Ten
     """
     twists = (whitening @ motions.unsqueeze(-1)).squeeze(-1)
     return torch.linalg.matrix_exp(_twist_matrix(twists)) @ poses
+
+
+def quaternions_and_centres(poses: torch.Tensor) -> torch.Tensor:
+    """``[N, 7]`` float64 rows (w, x, y, z, centre) of poses ``[N, 4, 4]``, on the CPU; not differentiable."""
+    poses = poses.detach().cpu().double()
+    quaternions = torch.from_numpy(Rotation.from_matrix(poses[:, :3, :3].numpy()).as_quat()).roll(1, dims=1)
+    return torch.cat([quaternions, poses[:, :3, 3]], dim=1)
 
 
 def rotation_from_quaternion(quaternion: torch.Tensor) -> torch.Tensor:

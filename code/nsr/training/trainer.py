@@ -45,6 +45,7 @@ from nsr.training.run import renderer_state, restore_renderer
 from nsr.training.sparse_surface import SparseSurface
 from nsr.training.stages import Stages, without_masks
 from nsr.training.start import assess_and_carve, rough_surface, start_renderer
+from nsr.training.surface_alignment import SurfaceAlignment
 
 logger = logging.getLogger("nsr")
 
@@ -166,6 +167,10 @@ class Trainer:
         if self.priors:
             self.terms += self.priors.terms
             self.volume_terms += self.priors.terms
+        self.alignments_done = 0
+        self.surface_alignment = (
+            SurfaceAlignment(scene, device) if self.trained_cameras and config.train.surface_alignment else None
+        )
         self.camera_optimisers: list[torch.optim.Optimizer] = []
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
@@ -216,6 +221,7 @@ class Trainer:
         self.stages.set_progress(progress)
         volumetric = self.stages.volumetric
         self._set_rates(progress)
+        self._align_to_surface(progress)
         batch = self.sampler.draw(self.num_pixels)
         rays = self.trained_cameras or self.given_cameras
         origins, directions = rays.rays(batch.views, batch.pixels)
@@ -291,6 +297,7 @@ class Trainer:
             "poses": cameras.poses,
             "stages": self.stages.state(),
             "camera_vectors": self.trained_cameras.state_dict() if self.trained_cameras else None,
+            "alignments_done": self.alignments_done,
             # Everything random in a step draws from torch's generators.
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -313,6 +320,7 @@ class Trainer:
                     f"{path}: its cameras are of {saved_views} views, {self.scene.name} has {len(self.scene)}"
                 )
             self.trained_cameras.load_state_dict(state["camera_vectors"])
+        self.alignments_done = state.get("alignments_done", 0)
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         torch.set_rng_state(state["random"].cpu())
         if self.device.type == "cuda" and state["random_cuda"] is not None:
@@ -352,6 +360,18 @@ class Trainer:
         for optimiser, bases in zip(self.optimisers, self.base_rates):
             for group, base in zip(optimiser.param_groups, bases):
                 group["lr"] = base * (of_cameras if optimiser in self.camera_optimisers else factor)
+
+    def _align_to_surface(self, progress: float) -> None:
+        """Adjust the cameras to the surface where the run has come to one of the times for it."""
+        due = sum(progress >= mark for mark in self.config.train.surface_alignment)
+        if self.surface_alignment is None or due <= self.alignments_done:
+            return
+        self.alignments_done = due
+        views = self.scene.train_views
+        aligned = self.surface_alignment(self.renderer, self.cameras.select(views))
+        self.trained_cameras.place(views, aligned.poses)
+        for optimiser in self.camera_optimisers:
+            optimiser.state.clear()  # its moments are of other cameras
 
     def _free_points(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Points for the eikonal term, uniform in [-1, 1]^3 as in IDR; with a hull, half of them lie near it, and
