@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.task import enter_stage
 from nsr.priors.networks.shape_from_shading.encoding import Encoded
 from nsr.priors.networks.shape_from_shading.generate import Recipe, SyntheticReliefs
@@ -115,6 +116,18 @@ def test_a_confidence_is_given_on_request_and_lies_between_0_and_1():
     inside = confidence["confidence"][FRAMES[0]["mask"] > 0]
     assert 0 < inside.min() < inside.max() <= 1 and (confidence["confidence"][FRAMES[0]["mask"] == 0] == 0).all()
     assert torch.equal(confidence["depth"], again["depth"])  # dropout is off again for the prediction itself
+
+
+def test_where_the_pattern_changes_nothing_the_network_is_sure_without_dropout():
+    torch.manual_seed(0)
+    task = ReliefTask(Rig(), width=4, passes=1).train(False)
+    with torch.inference_mode():
+        assert task.predict(FRAMES[0])["confidence"][FRAMES[0]["mask"] > 0].min() < 1
+        assert task.panels(task.predict(FRAMES[0]), FRAMES[0])[-1].title == "confidence"
+        task.network.stem.weight[:, 1] = 0
+        assert (task.predict(FRAMES[0])["confidence"][FRAMES[0]["mask"] > 0] == 1).all()
+        with pytest.raises(NsrError, match="no confidence: there is no pattern to leave out"):
+            ReliefTask(Rig(), ("shading", "low"), width=4, passes=1).train(False).predict(FRAMES[0])
 
 
 def test_patterns_are_left_out_while_training_alone():

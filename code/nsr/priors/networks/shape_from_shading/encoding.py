@@ -18,19 +18,15 @@ LOCAL = 24.0  # pixels: standard deviation of the window over which the brightne
 FLOOR = 0.05  # of a photograph's mean brightness, about its noise, so that the logarithm of black is bounded
 FACING = 0.8  # n . l of a surface that faces the camera, about that of the rig
 LARGEST = 4.0  # of what the network is shown
-SCALE = {"shading": 0.3, "pattern": 0.5, "low": 0.25}  # of what is shown: mm, and logarithms of brightness
-LONGEST = 64.0  # pixels: wavelength from which on summing up along the light is damped
+CONTRAST = {"shading": 0.25, "pattern": 0.5, "low": 0.25}  # of those logarithms, roughly
 MILLIMETRES = 1000.0
 
 
 def encode(sample: Sample, rig: Rig, inputs: tuple[str, ...] = INPUTS) -> torch.Tensor:
     """A sample's maps as the network takes them: ``[len(inputs), H, W]`` float32, 0 where invalid.
 
-    * Both photographs: the logarithm of the brightness about its mean nearby (Gaussian, over valid pixels), which
-      leaves out gain, exposure and slow changes of albedo and light.  The pattern is shown so.
-    * Shading: that logarithm summed up along the lamp's direction, which is the relief that it tells of to first order
-      (see ``first_order_relief``).  Point by point, brightness and depth are uncorrelated; summing up is what a
-      network of small windows learns last.
+    * Photographs: the logarithm of the brightness about its mean nearby (Gaussian, over valid pixels), which leaves
+      out gain, exposure and slow changes of albedo and light; over a constant.
     * Low-resolution depth: the logarithm of the shading that it would have by itself under the rig's lamp, on the
       photograph's scale: what in the photograph is known already, and how much a slope there changes it.
 
@@ -49,9 +45,7 @@ def encode(sample: Sample, rig: Rig, inputs: tuple[str, ...] = INPUTS) -> torch.
             continue
         values = sample[name][0].cpu().numpy()
         shown = _own_shading(rig, values, mask) if name == "low" else _local_contrast(values, mask)
-        if name == "shading":
-            shown = first_order_relief(shown, rig, _mean(sample["low"], sample["mask"])) * mask
-        maps.append(shown / SCALE[name])
+        maps.append(shown / CONTRAST[name])
     return torch.from_numpy(np.stack(maps).clip(-LARGEST, LARGEST).astype(np.float32))
 
 
@@ -76,32 +70,6 @@ class Encoded(Dataset):
         return encoded
 
 
-def first_order_relief(contrast: np.ndarray, rig: Rig, distance: float) -> np.ndarray:
-    """Linear shape from shading (Pentland 1990): the depth whose shading has this contrast under the rig's lamp.
-
-    About a surface that faces the camera, log(n . l) grows by tan(slant of the light) times the slope of the depth
-    towards the lamp.  The slope is summed up along that direction in the Fourier domain, damped (Wiener) for waves that
-    are long or run across the light, of which the shading says nothing.
-
-    Args:
-        contrast: ``[H, W]`` of the brightness' logarithm, 0 where unknown.
-        distance: of the surface, metres, which gives pixels a size.
-
-    Returns:
-        ``[H, W]`` depth in millimetres, positive away from the camera.
-    """
-    height, width = contrast.shape
-    room = round(LONGEST)  # the transform is periodic: opposite edges must not meet
-    sideways = np.hypot(rig.lamp[0], rig.lamp[1])
-    down, right = np.fft.fftfreq(height + room)[:, None], np.fft.rfftfreq(width + room)[None]
-    along = 2j * np.pi * (right * rig.lamp[0] + down * rig.lamp[1]) / sideways
-    inverse = np.conj(along) / (np.abs(along) ** 2 + (2 * np.pi / LONGEST) ** 2)
-    spectrum = np.fft.rfft2(contrast, (height + room, width + room))
-    summed = np.fft.irfft2(spectrum * inverse, (height + room, width + room))[:height, :width]
-    slant = sideways / (distance - rig.lamp[2])
-    return summed / slant * distance / rig.focal[0] * MILLIMETRES
-
-
 def _local_contrast(brightness: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Logarithm of the brightness minus its mean nearby; 0 where invalid."""
     mean = brightness[mask].mean() if mask.any() else 1.0
@@ -116,7 +84,3 @@ def _own_shading(rig: Rig, depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
     facing = np.maximum((rig.normals(filled) * towards).sum(-1), 0)
     return (np.log(facing + FLOOR) - np.log(FACING)) * mask
-
-
-def _mean(values: torch.Tensor, mask: torch.Tensor) -> float:
-    return float((values * mask).sum() / mask.sum().clamp(min=1))

@@ -45,7 +45,7 @@ class ShapeFromShading(Family):
             parser.add_argument("--bmp", action="store_true", help="write predicted depth as packed bitmaps")
             parser.add_argument("--samples", action="store_true", help="write the frames in the published layout")
             parser.add_argument("--confidence", type=int, default=0, metavar="PASSES",
-                                help="passes with dropout that a confidence is taken from (default: none)")  # fmt: skip
+                                help="predict a confidence, with dropout passes if any (default: none)")  # fmt: skip
         if command in ("train", "test"):
             _add_recipe(parser)
 

@@ -16,7 +16,8 @@ def result_panels(prediction: dict[str, Tensor], sample: Sample) -> list[Panel]:
     """True depth, low-resolution depth, predicted depth; shading, error of the low-resolution depth, of the prediction.
 
     Depth is shown from the plane that fits the low-resolution depth best, in millimetres: the relief is a thousandth
-    of the distance.  Without a true depth its panel shows the pattern and the errors the predicted residual.
+    of the distance.  Without a true depth its panel shows the pattern and the errors the predicted residual.  A
+    predicted confidence follows last.
     """
     valid = sample["mask"][0].numpy() > 0
     low, predicted = (maps[0].double().numpy() for maps in (sample["low"], prediction["depth"]))
@@ -32,7 +33,7 @@ def result_panels(prediction: dict[str, Tensor], sample: Sample) -> list[Panel]:
     shading = _grey("shading", sample["shading"])
     if "depth" in sample:
         truth = sample["depth"][0].double().numpy()
-        return [
+        panels = [
             Panel("true depth", above(truth), limits, "mm"),
             low_panel,
             predicted_panel,
@@ -40,9 +41,13 @@ def result_panels(prediction: dict[str, Tensor], sample: Sample) -> list[Panel]:
             Panel("low-resolution error", above(low) - above(truth), errors, "mm"),
             Panel("predicted error", above(predicted) - above(truth), errors, "mm"),
         ]
-    pattern = [_grey("pattern", sample["pattern"])] if "pattern" in sample else []
-    residual = Panel("predicted residual", above(predicted) - above(low), errors, "mm")
-    return [*pattern, low_panel, predicted_panel, shading, residual]
+    else:
+        pattern = [_grey("pattern", sample["pattern"])] if "pattern" in sample else []
+        residual = Panel("predicted residual", above(predicted) - above(low), errors, "mm")
+        panels = [*pattern, low_panel, predicted_panel, shading, residual]
+    if "confidence" in prediction:
+        panels.append(Panel("confidence", np.where(valid, prediction["confidence"][0].numpy(), np.nan)))
+    return panels
 
 
 def _grey(title: str, image: Tensor) -> Panel:

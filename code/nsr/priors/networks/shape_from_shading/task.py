@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.metrics import angular_error_degrees, mad_mm, rmse_mm
 from nsr.priors.networks.common.patches import apply_in_tiles
 from nsr.priors.networks.common.samples import Sample
@@ -17,7 +18,6 @@ from nsr.priors.networks.shape_from_shading.pictures import result_panels
 from nsr.priors.networks.shape_from_shading.rig import Rig
 
 PARTS = {"encoder": ("stem", "encoder"), "decoder": ("reduce", "decoder", "head")}
-LEAST_DROPOUT = 0.05  # of the passes that a confidence is taken from
 TILE, OVERLAP = 768, 128  # pixels: frames up to a tile's size are taken whole; the overlap covers what a pixel sees
 
 
@@ -30,7 +30,7 @@ class ReliefTask(Task):
         width, dropout: of the network.
         frozen: ``encoder`` or ``decoder``, which then stays as it is, or None.
         absent: share of the training patches whose pattern is left out, so that the network can do without one.
-        passes: of the network with dropout, from which ``predict`` takes a confidence; 0 gives none.
+        passes: with dropout, where it was trained with any, that ``predict`` takes a confidence from; 0 gives none.
     """
 
     def __init__(
@@ -67,9 +67,12 @@ class ReliefTask(Task):
     def predict(self, sample: Sample) -> dict[str, Tensor]:
         """``residual`` in millimetres, ``depth`` = low + residual in metres, and, with ``passes``, ``confidence``.
 
-        The confidence exp(-v / r^2) falls with the variance v of the passes with dropout (Gal and Ghahramani 2016),
-        over the mean square r^2 of the residual itself; it lies in (0, 1].  A network that was trained without dropout
-        gets a little of it for these passes alone.  Everything is ``[1, H, W]`` and 0 where invalid.
+        The confidence exp(-v / r^2) falls with the variance v of what the network says when it is shown less: once
+        without the pattern, and ``passes`` times with the dropout that it was trained with (Gal and Ghahramani 2016);
+        r^2 is the mean square of the residual.  It lies in (0, 1].  Everything is ``[1, H, W]`` and 0 where invalid.
+
+        Raises:
+            NsrError: a confidence is asked for, and there is neither a pattern to leave out nor dropout.
         """
         mask = sample["mask"]
         encoded = encode(sample, self.rig, self.inputs).to(mask.device)
@@ -115,17 +118,22 @@ class ReliefTask(Task):
         return apply_in_tiles(self.network, encoded, TILE, OVERLAP, MULTIPLE)
 
     def _confidence(self, encoded: Tensor, residual: Tensor) -> Tensor:
-        drops = [module for module in self.network.modules() if isinstance(module, nn.Dropout2d)]
-        rates = [module.p for module in drops]
+        said = [residual]
+        shown = [index for index, name in enumerate(self.inputs) if name == "pattern" and encoded[index].any()]
+        if shown and len(self.inputs) > 1:
+            without = encoded.clone()
+            without[shown] = 0
+            said.append(self._residual(without))
+        drops = [module for module in self.network.modules() if isinstance(module, nn.Dropout2d) and module.p > 0]
         for module in drops:
             module.train()
-            module.p = max(module.p, LEAST_DROPOUT)
-        passes = torch.stack([self._residual(encoded) for _ in range(self.passes)])
-        for module, rate in zip(drops, rates, strict=True):
+        said += [self._residual(encoded) for _ in range(self.passes if drops else 0)]
+        for module in drops:
             module.eval()
-            module.p = rate
+        if len(said) == 1:
+            raise NsrError("no confidence: there is no pattern to leave out, and no --drop was trained with")
         scale = residual.square().mean().clamp(min=1e-6)
-        return torch.exp(-passes.var(dim=0, unbiased=False) / scale)
+        return torch.exp(-torch.stack(said).var(dim=0, unbiased=False) / scale)
 
     def _normals(self, depth: Tensor) -> Tensor:
         """``[3, H, W]`` of a depth map ``[1, H, W]``."""
