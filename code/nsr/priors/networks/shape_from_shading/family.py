@@ -153,7 +153,7 @@ def _add_recipe(parser: ArgumentParser) -> None:
     parser.add_argument("--steepness", type=float, nargs=2, default=[0.02, 0.1], metavar=("MIN", "MAX"),
                         help="amplitude over wavelength (default: 0.02 0.1)")  # fmt: skip
     parser.add_argument("--pitch", type=float, default=24.0, help="of the grid, pixels (default: %(default)s)")
-    parser.add_argument("--texture", type=float, default=1.0, help="factor on the albedo's (default: %(default)s)")
+    parser.add_argument("--texture", type=float, default=1.0, help="factor on its contrast (default: %(default)s)")
     parser.add_argument("--noise", type=float, default=0.01, help="of photographs, of 1 (default: %(default)s)")
     parser.add_argument("--no-shadows", action="store_true", help="light passes through the relief")
 
