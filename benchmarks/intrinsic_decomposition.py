@@ -2,8 +2,8 @@
 
 Each checkpoint is a finished `nsr prior train intrinsic-decomposition --method M`.  For every one the table holds the
 reconstruction's PSNR, that of its own harmonics alone and of the best 27 harmonics with its normals and albedo, in how
-many pictures the reconstruction is the better, the normals' mean angular error, the albedo's scale-invariant RMSE, and
-the time of a 640x480 picture.
+many pictures the reconstruction is the better, the normals' mean angular error beside that of normals that all face the
+viewer, the albedo's scale-invariant RMSE beside that of the picture itself, and the time of a 640x480 picture.
 
     python benchmarks/intrinsic_decomposition.py exps/priors/intrinsic-decomposition/*/best.pt
     NSR_DATA=data python benchmarks/intrinsic_decomposition.py --real trained_models/intrinsic-decomposition/best.pt
@@ -33,7 +33,9 @@ COLUMNS = {
     "best_harmonic_psnr_db": "best 27",
     "better": "better in",
     "normal_mean_deg": "normals deg",
+    "facing_mean_deg": "facing deg",
     "albedo_si_rmse": "albedo si",
+    "input_si_rmse": "picture si",
     "shading_si_rmse": "shading si",
     "frame_ms": "640x480 ms",
 }
@@ -53,7 +55,7 @@ def main() -> None:
     )
     print(describe(torch.device("cpu")))
     print(f"{len(dataset)} pictures of {'x'.join(map(str, dataset[0]['image'].shape[:0:-1]))}")
-    print("method".ljust(60) + "".join(title.rjust(12) for title in COLUMNS.values()))
+    print("method".ljust(50) + "".join(title.rjust(12) for title in COLUMNS.values()))
     for path in options.checkpoints:
         task = task_from_checkpoint(path, FAMILY)
         rows = evaluate_all(task, dataset)
@@ -61,7 +63,7 @@ def main() -> None:
         figures = mean_figures(rows) | {"better": sum(better) / len(better), "frame_ms": frame_milliseconds(task)}
         cells = (f"{figures[name]:.4g}" if name in figures else "-" for name in COLUMNS)
         name = f"{path.parent.name}: {task.method.title}"
-        print(name[:59].ljust(60) + "".join(cell.rjust(12) for cell in cells), flush=True)
+        print(name[:49].ljust(50) + "".join(cell.rjust(12) for cell in cells), flush=True)
 
 
 def frame_milliseconds(task, repeats: int = 3) -> float:

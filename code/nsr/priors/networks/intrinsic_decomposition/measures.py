@@ -39,7 +39,8 @@ def decomposition_figures(prediction: dict[str, Tensor], sample: dict) -> dict[s
 
     ``reconstruction_psnr_db`` is against the picture; beside it what the harmonics of the same network reach
     (``harmonic_psnr_db``), and what the best 27 could with its normals and albedo (``best_harmonic_psnr_db``).
-    ``input_si_rmse`` is the scale-invariant albedo error of taking the picture itself for the albedo.
+    What knows nothing has for comparison: ``facing_mean_deg``, the error of normals that all face the viewer, and
+    ``input_si_rmse``, the scale-invariant error of taking the picture itself for the albedo.
     """
     mask, image = sample["mask"], sample["image"]
     best = best_harmonic_reconstruction(prediction["harmonic_albedo"], prediction["normal"], image, mask)
@@ -49,7 +50,10 @@ def decomposition_figures(prediction: dict[str, Tensor], sample: dict) -> dict[s
         "best_harmonic_psnr_db": psnr_db(best.clamp(0, 1), image, mask),
     }
     if "normal" in sample:
+        facing = torch.zeros_like(sample["normal"])
+        facing[2] = -1
         figures["normal_mean_deg"] = angular_error_degrees(prediction["normal"], sample["normal"], mask)
+        figures["facing_mean_deg"] = angular_error_degrees(facing, sample["normal"], mask)
     if "albedo" in sample:
         figures["albedo_si_rmse"] = scale_invariant_rmse(prediction["albedo"], sample["albedo"], mask)
         figures["input_si_rmse"] = scale_invariant_rmse(image, sample["albedo"], mask)
