@@ -24,7 +24,8 @@ from nsr.priors.networks.depth_denoising.simulated import as_sample, facing_of, 
 
 DATA_VARIABLE = "NSR_DATA"
 LIVING_ROOM, LIVING_ROOM_FOCAL = Path("depth/livingroom"), 525.0
-_PICTURES = (".png", ".jpg", ".jpeg", ".raw")
+_DEPTHS = (".png", ".raw")
+_PICTURES = (*_DEPTHS, ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,22 @@ def find_frames(folder: str | Path) -> list[FrameFiles]:
     if not folder.is_dir():
         raise NsrError(f"{folder}: there is no such folder of depth frames")
     files = {path.name: path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and path.name[0] != "."}
-    noisy = [name for name in files if name.startswith("res-")]
-    if noisy:
+    if any(name.startswith("res-") for name in files):
         found = [
             FrameFiles(
                 name.removeprefix("res-").rsplit(".", 1)[0],
-                files[name],
+                path,
                 files.get(name.replace("res-", "left-", 1)),
                 files.get(name.replace("res-", "gt-", 1)),
             )
-            for name in noisy
+            for name, path in files.items()
+            if name.startswith("res-")
         ]
     else:
-        depths = [path for path in files.values() if path.suffix.lower() in (".png", ".raw") and not is_infrared(path)]
-        found = [
-            FrameFiles(path.stem, path, files.get(re.sub("(?i)depth", "Infrared", path.name)), None) for path in depths
-        ]
-        found = [frame for frame in found if frame.infrared != frame.noisy] or [
-            FrameFiles(frame.name, frame.noisy, None, None) for frame in found
-        ]
+        depths = [path for path in files.values() if path.suffix.lower() in _DEPTHS and not is_infrared(path)]
+        # a name without "depth" in it would be its own infrared picture
+        beside = {path: re.sub("(?i)depth", "Infrared", path.name) for path in depths if "depth" in path.name.lower()}
+        found = [FrameFiles(path.stem, path, files.get(beside.get(path, "")), None) for path in depths]
     if not found:
         raise NsrError(f"{folder}: there are no depth frames in it (res-N.png, *.raw or 16-bit *.png)")
     return sorted(

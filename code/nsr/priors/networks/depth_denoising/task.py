@@ -12,11 +12,12 @@ from nsr.priors.networks.common.metrics import mad_mm, rmse_mm
 from nsr.priors.networks.common.patches import apply_in_tiles
 from nsr.priors.networks.common.samples import Sample
 from nsr.priors.networks.common.task import Descent, Panel, Task
-from nsr.priors.networks.depth_denoising.denoiser import FOCAL_BASELINE, INPUTS, OUTPUTS, Denoiser
+from nsr.priors.networks.depth_denoising.denoiser import FOCAL_BASELINE, INPUTS, OUTPUTS, Denoiser, max_filter
 from nsr.priors.networks.depth_denoising.filters import bilateral_filter, median_filter
 from nsr.priors.networks.depth_denoising.networks import FULL_WIDTHS, MULTIPLE, NETWORKS, Discriminator
 
 _CENTIMETRES = 100.0
+_ABOUT, _ALIKE = 11, 1.05  # pixels within which, and ratio up to which, depths are of one surface
 _ERROR_MM = 30.0  # the range of error maps
 _OF_RECONSTRUCTION = 0.02  # weight of the adversary's verdict beside centimetres
 
@@ -51,13 +52,14 @@ class DenoisingTask(Task):
         return {"depth": depth}
 
     def measure(self, prediction: dict[str, Tensor], sample: Sample) -> dict[str, float]:
-        """Millimetres over measured pixels, for the noisy depth, two classical filters and the prediction; then the
-        same over holes."""
+        """Millimetres over measured pixels, for the noisy depth, two classical filters and the prediction; then over
+        those of them that are away from outlines, and over holes."""
         noisy, truth, predicted = sample["noisy"], sample["depth"], prediction["depth"]
         measured = sample["mask"] * (noisy > 0)
         holes = sample["mask"] * (noisy <= 0)
         if not sample["mask"].any():
             return {"holes": float((noisy <= 0).float().mean())}
+        inside = measured * _away_from_outlines(truth)
         error = (predicted - truth)[measured > 0] * 1000
         return {
             "noisy_rmse_mm": rmse_mm(noisy, truth, measured),
@@ -68,6 +70,8 @@ class DenoisingTask(Task):
             "noisy_mad_mm": mad_mm(noisy, truth, measured),
             "mean_error_mm": float(error.mean()) if error.numel() else float("nan"),
             "median_error_mm": float(error.median()) if error.numel() else float("nan"),
+            "noisy_inside_rmse_mm": rmse_mm(noisy, truth, inside),
+            "inside_rmse_mm": rmse_mm(predicted, truth, inside),
             "hole_rmse_mm": rmse_mm(predicted, truth, holes),
             "holes": float(holes.sum() / sample["mask"].sum()),
         }
@@ -128,6 +132,12 @@ class AdversarialTask(DenoisingTask):
         disparities = [FOCAL_BASELINE / maps.clamp(min=0.1) for maps in (depth, batch["noisy"])]
         seen = batch["mask"], batch["mask"] * (batch["noisy"] > 0)
         return torch.cat([0.1 * disparity * valid for disparity, valid in zip(disparities, seen, strict=True)], 1)
+
+
+def _away_from_outlines(depth: Tensor) -> Tensor:
+    """``[1, H, W]`` 1 where depths about a pixel are alike, 0 where one may be of something else."""
+    farthest, nearest = max_filter(depth[None], _ABOUT)[0], -max_filter(-depth[None], _ABOUT)[0]
+    return (farthest < _ALIKE * nearest).to(depth.dtype)
 
 
 def make_task(options: Namespace) -> DenoisingTask:
