@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from nsr.config.reader import load_config
 from nsr.fields.encoding import encoding_names
 from nsr.rendering.model import build_renderer
+from nsr.training.prior_terms import TERMS
 from nsr.training.trainer import Trainer
 
 CONFS = Path(__file__).resolve().parents[1] / "confs"
@@ -47,14 +49,32 @@ def test_the_ablations_leave_out_what_they_say():
     assert configs["no_view_direction"].model.rendering_network.mode == "no_view_dir"
 
 
+def test_the_confs_of_priors_use_what_they_are_named_after():
+    terms = {
+        path.stem: {name for name in TERMS if getattr(load_config(path).priors, name).weight > 0}
+        for path in (CONFS / "priors").glob("*.conf")
+    }
+    depth = {"depth", "surface", "free_space"}
+    assert terms == {
+        "depth": depth,
+        "normal": {"normal"},
+        "shading": {"shading"},
+        "all": {*depth, "normal", "shading"},
+    }
+
+
 def test_no_two_confs_share_a_run_folder():
     names = [load_config(path).train.expname for path in ALL]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(CONFS)))
-def test_it_trains(path, sphere_scene, monkeypatch):
+def test_it_trains(path, sphere_scene, monkeypatch, write_sphere_bundle, tmp_path):
     config = load_config(path, SHORT)
+    config.priors.folder = str(tmp_path)
+    for view in sphere_scene.train_views if path.parent.name == "priors" else ():
+        colour = np.full((48, 64, 3), 0.5, np.float32)
+        write_sphere_bundle(tmp_path, view, albedo=colour, sh=np.full((9, 3), 0.5, np.float32))
     # The fit of the sphere has its own tests; the geometric start that it improves is near enough here.
     monkeypatch.setattr("nsr.training.start.initialise_sphere", lambda field, radius: None)
     trainer = Trainer(config, sphere_scene, torch.device("cpu"))

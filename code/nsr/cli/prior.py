@@ -7,6 +7,7 @@ import argparse
 from nsr.cli.arguments import add_device
 from nsr.cli.locations import output_folder
 from nsr.cli.prior_ablate import add_ablate, add_exact
+from nsr.cli.prior_import import add_import
 from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family, families
 from nsr.priors.networks.common.options import (
     add_export_arguments,
@@ -36,7 +37,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES.format(family=next(iter(known), "FAMILY")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    offered = "|".join((*COMMANDS, PREPARE, "ablate", "exact"))
+    offered = "|".join((*COMMANDS, PREPARE, "import", "ablate", "exact"))
     actions = parser.add_subparsers(title="actions", metavar=offered, required=True)
     for command, help_line, run in (
         ("train", "train a network", _train),
@@ -51,6 +52,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
                 _add_family(names, family, command, run)
     add_ablate(actions)
     add_exact(actions)
+    add_import(actions)
 
 
 def _add_family(names: argparse._SubParsersAction, family: Family, command: str, run) -> None:
