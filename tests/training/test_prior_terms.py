@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nsr.config.schema import PriorsConfig, PriorTermConfig
-from nsr.errors import PriorError
+from nsr.config.schema import Config, PriorsConfig, PriorTermConfig
+from nsr.errors import ConfigError, PriorError
 from nsr.priors.bundle_file import DepthConvention
 from nsr.priors.conversion import harmonics_at
 from nsr.rendering.surface import SeenSurface
@@ -72,7 +72,7 @@ def test_a_weight_that_has_not_begun_changes_nothing_but_the_log(hull_config, sp
 def test_weights_rise_and_fall(sphere_scene, with_priors):
     config = with_priors(["depth", "normal"])
     config.depth = PriorTermConfig(weight=3.0, warm_up=0.2, decay=2.0)
-    by_name = {term.name: term.weight for term in PriorTerms(config, sphere_scene, CPU).terms}
+    by_name = {term.name: term.weight for term in PriorTerms(Config(priors=config), sphere_scene, CPU).terms}
     expected = {0.0: 0.0, 0.1: 1.5 * math.exp(-0.2), 0.2: 3 * math.exp(-0.4), 1.0: 3 * math.exp(-2)}
     for progress, weight in expected.items():
         assert by_name["prior_depth"](progress) == pytest.approx(weight)
@@ -101,7 +101,7 @@ def term_of(sphere_scene, with_priors):
     """``term(name, **changes)``: the term's value as a function of a ball, on one batch of pixels, in double."""
 
     def make(name, options=None, views=None, **changes):
-        terms = PriorTerms(with_priors([name], options, views, **changes), sphere_scene, CPU)
+        terms = PriorTerms(Config(priors=with_priors([name], options, views, **changes)), sphere_scene, CPU)
         [term] = terms.terms
         torch.manual_seed(1)
         batch = PixelSampler(sphere_scene, CPU, 0.3).draw(300)
@@ -255,6 +255,39 @@ def test_a_run_moves_its_surface_to_the_priors(name, hull_config, sphere_scene, 
     assert before < -0.05 and trainer.renderer.sdf.value(at).mean().item() > 0.4 * before
 
 
+def test_albedo_learns_the_ratios_that_it_is_told(hull_config, sphere_scene, sphere_maps, with_priors):
+    """In another colour in each view, which is no affair of the object's."""
+
+    def painted(view):
+        exact = sphere_maps(view)
+        stripes = 0.5 + 0.3 * np.sign(exact.normal[..., 2:])
+        return (stripes * np.random.default_rng(view).uniform(0.3, 1.0, 3)).astype(np.float32)
+
+    def on_object(view):
+        return sphere_maps(view).mask.astype(np.float32)
+
+    hull_config.priors = with_priors(["albedo"], albedo=painted, albedo_confidence=on_object)
+    with pytest.raises(ConfigError, match="priors.albedo needs .*mode = shading.* the mode is idr"):
+        Trainer(hull_config, sphere_scene, CPU)
+    hull_config.model.rendering_network.mode = "shading"
+    trainer = Trainer(hull_config, sphere_scene, CPU)
+    trainer.terms = [term for term in trainer.terms if term.name.startswith("prior")]
+    errors = [trainer.step()["prior_albedo"].item() for _ in range(25)]
+    assert errors[0] > 0.1 and np.mean(errors[-5:]) < 0.7 * np.mean(errors[:5])
+
+
+def test_a_field_with_a_light_of_its_own_is_told_the_shading(hull_config, sphere_scene, with_priors):
+    """The light learns; a plain radiance field has none, and its normals are lit by the prior's."""
+    hull_config.priors = with_priors(["shading"])
+    hull_config.model.rendering_network.mode = "shading"
+    trainer = Trainer(hull_config, sphere_scene, CPU)
+    trainer.terms = [term for term in trainer.terms if term.name.startswith("prior")]
+    before = trainer.renderer.radiance.harmonics.detach().clone()
+    errors = [trainer.step()["prior_shading"].item() for _ in range(15)]
+    assert np.mean(errors[-3:]) < np.mean(errors[:3])
+    assert not torch.equal(trainer.renderer.radiance.harmonics, before)
+
+
 def test_rays_that_miss_still_learn(hull_config, sphere_scene, with_priors):
     """From a field without any surface, towards the prior's points."""
     hull_config.priors = with_priors(["depth", "surface"])
@@ -285,7 +318,7 @@ def test_a_view_without_priors_and_a_bad_one_train_on(hull_config, sphere_scene,
 def test_held_out_views_are_not_looked_at(sphere_scene, with_priors, tmp_path):
     config = with_priors(["depth"])
     (tmp_path / "priors" / "004.npz").write_bytes(b"must not be read")
-    terms = PriorTerms(config, sphere_scene, CPU)
+    terms = PriorTerms(Config(priors=config), sphere_scene, CPU)
     samples = terms.priors.sample(torch.tensor([4]), torch.tensor([[31.0, 24.0]]))
     assert samples.depth_confidence.item() == 0
 
@@ -293,7 +326,7 @@ def test_held_out_views_are_not_looked_at(sphere_scene, with_priors, tmp_path):
 def test_a_weight_without_anything_to_compare_is_named(sphere_scene, with_priors, caplog):
     config = with_priors(["depth_affine", "normal"], normal=None)
     with caplog.at_level(logging.WARNING, logger="nsr"):
-        assert PriorTerms(config, sphere_scene, CPU).terms == []
+        assert PriorTerms(Config(priors=config), sphere_scene, CPU).terms == []
     lines = [record.getMessage() for record in caplog.records]
     names = ("depth_affine", "normal")
     assert lines == [f"priors.{name} has a weight, but no bundle has what it is about" for name in names]
@@ -311,7 +344,8 @@ def test_neighbours_lower_what_they_contradict(sphere_scene, sphere_maps, with_p
 
     pixels = torch.tensor([[31.0, 24.0]])
     for neighbours, low in ((0, False), (4, True)):
-        terms = PriorTerms(with_priors(["depth"], {"neighbours": neighbours}, depth=wrong_in_one), sphere_scene, CPU)
+        config = Config(priors=with_priors(["depth"], {"neighbours": neighbours}, depth=wrong_in_one))
+        terms = PriorTerms(config, sphere_scene, CPU)
         wrong, right = (terms.priors.sample(torch.tensor([view]), pixels).depth_confidence.item() for view in (1, 2))
         assert (wrong < 0.3) == low and right > (0.5 if low else 0.99)
 

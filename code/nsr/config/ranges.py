@@ -27,7 +27,7 @@ _POSITIVE = _Range(0, least_included=False)
 _NOT_NEGATIVE = _Range(0)
 _SHARE = _Range(0, 1)
 
-_PRIOR_TERMS = ("depth", "depth_affine", "normal", "surface", "free_space", "shading")
+_PRIOR_TERMS = ("depth", "depth_affine", "normal", "surface", "free_space", "albedo", "shading")
 _PRIOR_TERM = {"weight": _NOT_NEGATIVE, "warm_up": _SHARE, "decay": _NOT_NEGATIVE, "gate": _SHARE}
 
 _RANGES = {

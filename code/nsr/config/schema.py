@@ -190,7 +190,8 @@ class PriorsConfig:
     normal: PriorTermConfig = field(default_factory=PriorTermConfig)
     surface: PriorTermConfig = field(default_factory=PriorTermConfig)  # the SDF is 0 at the prior's points,
     free_space: PriorTermConfig = field(default_factory=PriorTermConfig)  # and not negative before them
-    shading: PriorTermConfig = field(default_factory=PriorTermConfig)  # of the rendered normals, up to a factor
+    albedo: PriorTermConfig = field(default_factory=PriorTermConfig)  # ratios within a view; needs mode shading
+    shading: PriorTermConfig = field(default_factory=PriorTermConfig)  # likewise, in any mode
 
 
 @dataclass

@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 import torch
 
-from nsr.config.schema import PriorsConfig, PriorTermConfig
+from nsr.config.schema import Config, PriorTermConfig
+from nsr.errors import ConfigError
+from nsr.fields.radiance import SHADING_MODE
 from nsr.priors import losses
 from nsr.priors.conversion import harmonics_at
 from nsr.priors.cross_view import gate_by_neighbours
 from nsr.priors.loading import load_bundles
 from nsr.priors.prior_set import PriorBatch, PriorSamples, PriorSet
+from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.scene import Scene
 from nsr.schedules import ramp
 from nsr.training.losses import LossInputs, LossTerm
@@ -26,6 +29,7 @@ TERMS = {
     "normal": "normal",
     "surface": "depth",
     "free_space": "depth",
+    "albedo": "albedo",
     "shading": "shading",
 }
 
@@ -36,18 +40,26 @@ class PriorTerms:
     """The prior terms of a conf that have a weight, for one scene.
 
     Args:
-        config: at least one of its terms has a weight.
+        config: at least one term of its priors has a weight.
         scene: its training views alone are looked at; device: of the run.
 
     Attributes:
         terms: ``prior_depth`` and so on; each divides by all rays of the batch (or all points that it drew), so that a
             ray without a prior counts as one without an error.
+        volume_terms: those that the volume stage has, too, which does not take colours apart.
 
     Raises:
         PriorError: there are no usable bundles.
+        ConfigError: albedo has a weight, and the radiance field has none.
     """
 
-    def __init__(self, config: PriorsConfig, scene: Scene, device: torch.device):
+    def __init__(self, config: Config, scene: Scene, device: torch.device):
+        mode, config = config.model.rendering_network.mode, config.priors
+        if config.albedo.weight > 0 and mode != SHADING_MODE:
+            raise ConfigError(
+                f"priors.albedo needs model.rendering_network.mode = {SHADING_MODE}, which alone has an albedo; the "
+                f"mode is {mode}"
+            )
         self.config = config
         weighted = [name for name in TERMS if getattr(config, name).weight > 0]
         bundles = load_bundles(scene, config.folder, scene.train_views)
@@ -65,10 +77,13 @@ class PriorTerms:
             term: PriorTermConfig = getattr(config, name)
             self.terms.append(LossTerm(f"prior_{name}", _schedule(term), getattr(self, f"_{name}")))
 
+        self.volume_terms = [term for term in self.terms if term.name != "prior_albedo"]
+
     @classmethod
-    def of_config(cls, config: PriorsConfig, scene: Scene, device: torch.device) -> PriorTerms | None:
+    def of_config(cls, config: Config, scene: Scene, device: torch.device) -> PriorTerms | None:
         """None where no term has a weight; nothing is read then."""
-        return cls(config, scene, device) if any(getattr(config, name).weight > 0 for name in TERMS) else None
+        weighted = any(getattr(config.priors, name).weight > 0 for name in TERMS)
+        return cls(config, scene, device) if weighted else None
 
     def draw(
         self, batch: PixelBatch, origins: torch.Tensor, directions: torch.Tensor, start: int, progress: float
@@ -147,14 +162,30 @@ class PriorTerms:
         sdf, weights = _point_sdf(inputs, slice(-self.config.rays, None))
         return (weights * losses.behind_surface(sdf)).mean()
 
+    def _albedo(self, inputs: LossInputs) -> torch.Tensor:
+        samples = inputs.prior.samples
+        weights = _weights(inputs, samples.albedo_confidence, self.config.albedo)
+        return self._ratios(inputs, inputs.rendering.decomposition.albedo, samples.albedo, weights)
+
     def _shading(self, inputs: LossInputs) -> torch.Tensor:
-        """The prior's light on the rendered normals against the prior's shading: the shape that the shading shows."""
+        """The shading of the radiance field, where it has one, else what the prior's own light gives to the rendered
+        normals, against the prior's shading: the shape that the shading shows."""
         seen, samples = inputs.seen, inputs.prior.samples
-        weights = _weights(inputs, samples.shading_confidence * samples.has_light, self.config.shading)
-        shading = (harmonics_at(seen.normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
-        view = inputs.batch.views[seen.rays]
-        error = losses.log_difference(shading, samples.shading[seen.rays], weights, view, self.views)
-        return (weights * error).sum() / _count(inputs)
+        rendering, confidence = inputs.rendering, samples.shading_confidence
+        if isinstance(rendering, SurfaceRendering) and rendering.decomposition is not None:
+            shading = rendering.decomposition.shading
+        else:
+            confidence = confidence * samples.has_light
+            shading = (harmonics_at(seen.normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
+        return self._ratios(inputs, shading, samples.shading, _weights(inputs, confidence, self.config.shading))
+
+    def _ratios(
+        self, inputs: LossInputs, colours: torch.Tensor, prior: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Of colours ``[S, 3]`` of the seen rays, and a prior of all rays that is known up to a colour of the view."""
+        rays = inputs.seen.rays
+        view = inputs.batch.views[rays]
+        return (weights * losses.log_difference(colours, prior[rays], weights, view, self.views)).sum() / _count(inputs)
 
 
 def _weights(inputs: LossInputs, confidence: torch.Tensor, term: PriorTermConfig) -> torch.Tensor:

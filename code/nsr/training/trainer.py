@@ -163,10 +163,10 @@ class Trainer:
             term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
             self.terms.append(term)
             self.volume_terms.append(term)
-        self.priors = PriorTerms.of_config(config.priors, scene, device)
+        self.priors = PriorTerms.of_config(config, scene, device)
         if self.priors:
             self.terms += self.priors.terms
-            self.volume_terms += self.priors.terms
+            self.volume_terms += self.priors.volume_terms
         self.alignments_done = 0
         self.surface_alignment = (
             SurfaceAlignment(scene, device) if self.trained_cameras and config.train.surface_alignment else None
