@@ -7,7 +7,9 @@ import argparse
 from nsr.cli.arguments import add_device
 from nsr.cli.locations import output_folder
 from nsr.cli.prior_ablate import add_ablate, add_exact
+from nsr.cli.prior_export import add_scene_arguments, export_bundles
 from nsr.cli.prior_import import add_import
+from nsr.errors import NsrError
 from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family, families
 from nsr.priors.networks.common.options import (
     add_export_arguments,
@@ -42,7 +44,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     for command, help_line, run in (
         ("train", "train a network", _train),
         ("test", "predict whole frames and measure them", _test),
-        ("export", "write a network in another format", _export),
+        ("export", "run networks over a scene's views, for its priors; or write a network in another format", _export),
         (PREPARE, "turn raw data into what training reads", _prepare),
     ):
         of_command = actions.add_parser(command, help=help_line, description=help_line)
@@ -65,6 +67,7 @@ def _add_family(names: argparse._SubParsersAction, family: Family, command: str,
         add_test_arguments(parser, family.defaults)
     elif command == "export":
         add_export_arguments(parser)
+        add_scene_arguments(parser)
     else:
         add_prepare_arguments(parser)
     family.add_arguments(parser, command)
@@ -104,6 +107,10 @@ def _export(arguments: argparse.Namespace) -> int:
     from nsr.priors.networks.common.checkpoints import task_from_checkpoint
     from nsr.priors.networks.common.run_folder import find_checkpoint
 
+    if arguments.scene is not None:
+        return export_bundles(arguments)
+    if arguments.path is None:
+        raise NsrError("nsr prior export needs the path of a file to write, or --scene to run the network over")
     family = arguments.family
     checkpoint = find_checkpoint(output_folder(arguments.output), family.name, arguments.name, arguments.checkpoint)
     print(family.export(task_from_checkpoint(checkpoint, family), arguments.path, arguments))

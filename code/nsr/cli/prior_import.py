@@ -101,11 +101,11 @@ def _reader(arguments: argparse.Namespace):
         return NormalMaps(arguments.source, DirectionConvention(arguments.frame, arguments.axes))
     if arguments.unit is None:
         raise PriorError("--format depth-png needs --unit: mm, m or scene")
-    convention = DepthConvention(METRIC, arguments.unit, arguments.measure, _metres(arguments.scene_unit))
+    convention = DepthConvention(METRIC, arguments.unit, arguments.measure, metres_of(arguments.scene_unit))
     return DepthPictures(arguments.source, convention, arguments.counts, arguments.intrinsics, arguments.confidence)
 
 
-def _metres(scene_unit: str | None) -> float | None:
+def metres_of(scene_unit: str | None) -> float | None:
     """Metres of a world unit."""
     from nsr.errors import PriorError
     from nsr.priors.bundle_file import METRES

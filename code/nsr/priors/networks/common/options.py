@@ -102,7 +102,11 @@ def add_test_arguments(parser: ArgumentParser, defaults: dict[str, object]) -> N
 def add_export_arguments(parser: ArgumentParser) -> None:
     """The shared flags of ``nsr prior export``."""
     _add_checkpoint(parser)
-    parser.add_argument("path", help="of the file to write")
+    parser.add_argument(
+        "path",
+        nargs="?",
+        help="of the file to write; with --scene the folder of bundles (default: priors, in the scene's)",
+    )
 
 
 def add_prepare_arguments(parser: ArgumentParser) -> None:

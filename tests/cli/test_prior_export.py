@@ -1,0 +1,187 @@
+"""Networks over a scene's views: what they see, and where what they say ends up, with networks that know the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from nsr.cli.main import main
+from nsr.cli.prior_chain import depth_normals, run_chain
+from nsr.errors import PriorError
+from nsr.priors.bundle_file import read_bundle
+from nsr.priors.conversion import harmonics_at
+from nsr.priors.loading import load_bundles
+from nsr.priors.networks.common.task import Task
+from nsr.priors.networks.intrinsic_decomposition.illumination import shade
+from nsr.priors.networks.shape_from_shading.rig import Rig
+
+VIEWS = (1, 2, 6)
+METRES = 0.001  # the sphere's world is in millimetres
+
+
+class Oracle(Task):
+    """A network in name: it remembers what it was shown and answers by a function of it."""
+
+    def __init__(self, answer, **attributes):
+        self.network, self.answer, self.shown = torch.nn.Linear(1, 1), answer, []
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def predict(self, sample):
+        self.shown.append(sample)
+        return self.answer(sample)
+
+    def losses(self, batch):
+        raise AssertionError("nothing is trained here")
+
+    measure = panels = losses
+
+
+@pytest.fixture
+def scene(sphere_scene, sphere_scene_folder):
+    return replace(sphere_scene, folder=sphere_scene_folder)
+
+
+@pytest.fixture
+def sensed(write_sphere_bundle, tmp_path):
+    """Bundles with the exact depth alone."""
+    for view in VIEWS:
+        write_sphere_bundle(tmp_path / "sensed", view, normal=None)
+    return tmp_path / "sensed"
+
+
+def of_view(sample):
+    return int(sample["name"])
+
+
+def test_denoising_is_shown_metres_and_its_depth_comes_back(scene, sensed, sphere_maps, tmp_path):
+    task = Oracle(lambda sample: {"depth": sample["noisy"] * 1.001})
+    written, left_out = run_chain(scene, [("depth-denoising", task)], tmp_path / "out", sensed, METRES)
+    assert written == ["001", "002", "006"] and left_out == ["000", "003", "004", "005", "007"]
+    for sample in task.shown:
+        np.testing.assert_allclose(sample["noisy"][0], 0.0025 * sphere_maps(of_view(sample)).z, rtol=1e-5)
+        infrared = sample["infrared"]
+        assert infrared.shape == (1, 48, 64) and 0 <= infrared.min() <= infrared.max() <= 1
+    for view, bundle in load_bundles(scene, tmp_path / "out", VIEWS).items():
+        np.testing.assert_allclose(bundle.depth, 1.001 * sphere_maps(view).ray, rtol=1e-5)
+        mask = sphere_maps(view).mask
+        np.testing.assert_allclose(bundle.depth_confidence[mask], np.exp(-0.1), atol=1e-3)  # moved by a tenth of 1 %
+        assert (tmp_path / "out" / f"{view:03d}.png").is_file()
+
+
+def test_a_chain_hands_on_size_intrinsics_and_depth(scene, sensed, sphere_maps, tmp_path):
+    def enlarged(sample):
+        big = {name: interpolate(sample[name][None], scale_factor=2, mode="nearest")[0] for name in ("depth", "mask")}
+        return {**big, "bicubic": big["depth"]}
+
+    super_resolution = Oracle(enlarged)
+    relief = Oracle(lambda sample: {"depth": sample["low"], "confidence": 0.5 * sample["mask"]}, rig=Rig())
+    chain = [("depth-super-resolution", super_resolution), ("shape-from-shading", relief)]
+    run_chain(scene, chain, tmp_path / "out", sensed, METRES)
+    assert super_resolution.enlarge and super_resolution.shown[0]["depth"].shape == (1, 48, 64)
+    assert relief.shown[0]["low"].shape == relief.shown[0]["shading"].shape == (1, 96, 128)
+    frame = sphere_maps(6).frame
+    assert relief.rig.focal == pytest.approx((2 * frame.intrinsics[0, 0], 2 * frame.intrinsics[1, 1]), rel=1e-5)
+    header = read_bundle(tmp_path / "out" / "006.npz").header
+    assert (header.width, header.height, header.source) == (128, 96, "shape from shading")
+    bundle = load_bundles(scene, tmp_path / "out", [6])[6]
+    mask = sphere_maps(6).mask
+    np.testing.assert_allclose(bundle.depth[mask], sphere_maps(6).ray[mask], rtol=0.02)
+    np.testing.assert_allclose(bundle.depth_confidence[mask], 0.5, atol=1e-6)
+
+
+def test_normals_of_a_depth_are_those_of_its_surface(sphere_maps):
+    exact = sphere_maps(3)
+    normal, smooth = depth_normals(exact.z, exact.frame.intrinsics)
+    expected = exact.normal @ exact.frame.pose[:3, :3]
+    facing = smooth & (expected[..., 2] < -0.6)
+    assert facing.sum() > 200
+    angle = np.degrees(np.arccos((normal * expected).sum(-1)[facing].clip(-1, 1)))
+    assert angle.mean() < 1 and not normal[~smooth].any()
+    assert not smooth[~exact.mask].any()
+
+
+def test_a_decomposition_keeps_its_frame_and_its_light(scene, sphere_maps, tmp_path):
+    """The light in the network's own basis and axes shades normals of the normalised frame as those of the camera's."""
+    light = torch.cat([torch.tensor([0.9, 0.3, 0.2, -0.1, 0.05, 0.1, -0.05, 0.02, 0.03])] * 3)[None]
+
+    def decomposed(sample):
+        exact = sphere_maps(of_view(sample))
+        normal = torch.from_numpy(exact.normal @ exact.frame.pose[:3, :3]).permute(2, 0, 1).float()
+        shading = shade(normal[None], light)[0]
+        albedo = sample["image"] / shading.clamp_min(0.05)
+        return {
+            "normal": normal, "albedo": albedo, "shading": shading, "harmonic_shading": shading,
+            "reconstruction": albedo * shading,
+        }  # fmt: skip
+
+    task = Oracle(decomposed)
+    written, left_out = run_chain(scene, [("intrinsic-decomposition", task)], tmp_path / "out")
+    assert len(written) == 8 and left_out == []
+    for view, bundle in load_bundles(scene, tmp_path / "out", VIEWS).items():
+        mask = sphere_maps(view).mask
+        np.testing.assert_allclose(bundle.normal[mask], sphere_maps(view).normal[mask], atol=1e-5)
+        again = harmonics_at(torch.from_numpy(bundle.normal[mask])).numpy() @ bundle.harmonics
+        np.testing.assert_allclose(again, bundle.shading[mask], atol=2e-3)
+        assert bundle.albedo_confidence[mask].mean() > 0.95 and not bundle.albedo_confidence[~mask].any()
+        image = scene.images[view].numpy()[mask] / 255
+        np.testing.assert_allclose((bundle.albedo * bundle.shading)[mask], image, atol=0.02)
+
+
+def test_a_decomposition_stands_beside_a_depth(scene, sensed, sphere_maps, tmp_path):
+    def decomposed(sample):
+        exact = sphere_maps(of_view(sample))
+        normal = torch.from_numpy(exact.normal @ exact.frame.pose[:3, :3]).permute(2, 0, 1).float()
+        flat = torch.ones_like(normal)
+        return {"normal": normal, "albedo": sample["image"], "shading": flat, "harmonic_shading": flat,
+                "reconstruction": sample["image"]}  # fmt: skip
+
+    denoise = Oracle(lambda sample: {"depth": sample["noisy"]})
+    chain = [("depth-denoising", denoise), ("intrinsic-decomposition", Oracle(decomposed))]
+    run_chain(scene, chain, tmp_path / "out", sensed, METRES)
+    bundle = load_bundles(scene, tmp_path / "out", [2])[2]
+    np.testing.assert_allclose(bundle.depth, sphere_maps(2).ray, rtol=1e-5)
+    mask = sphere_maps(2).mask
+    np.testing.assert_allclose(bundle.normal[mask], sphere_maps(2).normal[mask], atol=1e-5)
+    assert read_bundle(tmp_path / "out" / "002.npz").header.source == "depth denoising and intrinsic decomposition"
+
+
+def test_what_a_network_lacks_is_named(scene, sensed, tmp_path):
+    denoise = [("depth-denoising", Oracle(lambda sample: {"depth": sample["noisy"]}))]
+    with pytest.raises(PriorError, match="view 000: depth-denoising needs a metric depth; .* --input"):
+        run_chain(scene, denoise, tmp_path / "out")
+    with pytest.raises(PriorError, match="works in metres; say what a world unit of the scene is: --scene_unit"):
+        run_chain(scene, denoise, tmp_path / "out", sensed)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PriorError, match="empty: holds no bundle of any view of sphere"):
+        run_chain(scene, denoise, tmp_path / "out", tmp_path / "empty", METRES)
+    wrong = [("depth-denoising", Oracle(lambda sample: {"depth": 3 * sample["noisy"]}))]
+    with pytest.raises(PriorError, match="sphere, view 001: only 0% of the object's depths"):
+        run_chain(scene, wrong, tmp_path / "out", sensed, METRES)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "needs the path of a file to write, or --scene"),
+        (["--scene", "SCENE", "--output", "OUT", "--name", "none"], "there is no such run of depth-super-resolution"),
+        (
+            ["--scene", "SCENE", "--checkpoint", "OUT/none.pt", "--then", "mind-reading"],
+            "OUT/none.pt",
+        ),
+    ],
+)
+def test_the_command_says_what_it_lacks(arguments, message, scene, tmp_path, capsys):
+    places = {"SCENE": str(scene.folder), "OUT": str(tmp_path)}
+
+    def placed(text):
+        for name, path in places.items():
+            text = text.replace(name, path)
+        return text
+
+    assert main(["prior", "export", "depth-super-resolution", *map(placed, arguments)]) == 2
+    error = capsys.readouterr().err
+    assert placed(message) in error and error.count("\n") == 1
