@@ -157,7 +157,11 @@ def test_what_a_network_lacks_is_named(scene, sensed, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PriorError, match="empty: holds no bundle of any view of sphere"):
         run_chain(scene, denoise, tmp_path / "out", tmp_path / "empty", METRES)
-    wrong = [("depth-denoising", Oracle(lambda sample: {"depth": 3 * sample["noisy"]}))]
+
+    def three_times_as_far(sample):
+        return {"depth": 3 * sample["depth"], "bicubic": 3 * sample["depth"], "mask": sample["mask"]}
+
+    wrong = [("depth-super-resolution", Oracle(three_times_as_far))]
     with pytest.raises(PriorError, match="sphere, view 001: only 0% of the object's depths"):
         run_chain(scene, wrong, tmp_path / "out", sensed, METRES)
     assert not (tmp_path / "out").exists()

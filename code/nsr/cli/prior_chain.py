@@ -39,7 +39,7 @@ from nsr.scenes.synthetic.layouts import fibonacci_sphere
 
 _CAMERA = DirectionConvention("camera", "opencv")
 _LINEAR = ColourConvention("linear")
-_HOLE = 0.3  # confidence of a depth where the sensor measured none
+_HOLE = 0.3  # confidence of a depth on the object where the sensor measured none
 _RECONSTRUCTION = 0.1  # error of the reconstructed picture, of 1, at which its parts are believed by a factor e less
 _DISAGREEMENT = 0.003  # of the depth, between two ways to enlarge it, at which it is believed by a factor e less
 _MOVED = 0.01  # of the depth, by which a network moved a measured one, likewise
@@ -138,12 +138,12 @@ def depth_normals(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray
 
 def _denoise(task: Task, view: ChainView) -> StoredBundle:
     noisy, _ = view.depth("depth-denoising")
-    image, _ = view.picture(noisy.shape)
+    image, mask = view.picture(noisy.shape)
     sample = {"noisy": _map(noisy), "infrared": _map(image.mean(axis=-1))}
     depth = _predict(task, sample, view)["depth"][0]
     measured = noisy > 0
     moved = np.abs(depth - noisy) / np.maximum(_MOVED * noisy, 1e-9)
-    confidence = np.where(measured, np.exp(-np.where(measured, moved, 0.0)), _HOLE)
+    confidence = np.where(measured, np.exp(-np.where(measured, moved, 0.0)), _HOLE * mask)
     return view.with_depth(depth, confidence, "depth denoising", False, view.intrinsics())
 
 
