@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nsr.cli import main as cli
-from nsr.priors.networks.depth_denoising.depth_files import write_depth, write_pixels
+from nsr.priors.networks.common.depth_png import write_depth_png, write_pixels
 from nsr.priors.networks.depth_denoising.simulated import simulate
 from nsr.scenes.synthetic.sensors.stereo import StereoSensor
 
@@ -26,8 +26,8 @@ def frame_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frames")
     for index in range(6):
         depth, noisy, infrared = step_frame(index)
-        write_depth(folder / f"gt-{2 * index}.png", depth)
-        write_depth(folder / f"res-{2 * index}.png", noisy)
+        write_depth_png(folder / f"gt-{2 * index}.png", depth)
+        write_depth_png(folder / f"res-{2 * index}.png", noisy)
         write_pixels(folder / f"left-{2 * index}.png", np.round(255 * infrared).astype(np.uint8))
     return folder
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from nsr.errors import NsrError
 from nsr.priors.networks.common.samples import check_sample
-from nsr.priors.networks.depth_denoising.depth_files import read_depth, read_infrared, write_depth, write_pixels
+from nsr.priors.networks.common.depth_png import write_depth_png, write_pixels
+from nsr.priors.networks.depth_denoising.depth_files import read_depth, read_infrared
 from nsr.priors.networks.depth_denoising.folders import FolderFrames, LivingRoom, Prepared, convert_raw, find_frames
 from nsr.priors.networks.depth_denoising.simulated import SimulatedFrames, facing_of, simulate
 from nsr.scenes.synthetic.sensors.stereo import StereoSensor
@@ -56,11 +57,11 @@ def test_facing_of_a_slanted_plane():
 
 def test_depth_survives_its_file(tmp_path):
     depth = np.random.default_rng(0).uniform(0, 60, (30, 40)).astype(np.float32)
-    write_depth(tmp_path / "d.png", depth)
+    write_depth_png(tmp_path / "d.png", depth)
     assert np.abs(read_depth(tmp_path / "d.png") - depth).max() < 0.00051
     for bad in (-0.1, np.nan):
-        with pytest.raises(NsrError, match="finite and not negative"):
-            write_depth(tmp_path / "e.png", np.full((2, 2), bad))
+        with pytest.raises(NsrError, match="finite, from 0 to"):
+            write_depth_png(tmp_path / "e.png", np.full((2, 2), bad))
     assert [path.name for path in tmp_path.iterdir()] == ["d.png"]
 
 
@@ -105,13 +106,13 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, frame_folder):
         find_frames(tmp_path / "nowhere")
     with pytest.raises(NsrError, match="there are no depth frames in it"):
         find_frames(tmp_path)
-    write_depth(tmp_path / "res-1.png", np.ones((20, 30)))
+    write_depth_png(tmp_path / "res-1.png", np.ones((20, 30)))
     with pytest.raises(NsrError, match="res-1.png: there is no true depth beside it"):
         FolderFrames(tmp_path, needs_truth=True)
-    write_depth(tmp_path / "gt-1.png", np.ones((20, 31)))
+    write_depth_png(tmp_path / "gt-1.png", np.ones((20, 31)))
     with pytest.raises(NsrError, match=r"gt-1.png: is 31x20, but res-1.png is 30x20"):
         FolderFrames(tmp_path)[0]
-    write_depth(tmp_path / "res-1.png", np.zeros((20, 31)))
+    write_depth_png(tmp_path / "res-1.png", np.zeros((20, 31)))
     with pytest.raises(NsrError, match="res-1.png: nothing is measured"):
         FolderFrames(tmp_path)[0]
     write_pixels(tmp_path / "res-1.png", np.ones((20, 31), np.uint8))

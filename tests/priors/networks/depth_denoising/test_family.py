@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from nsr.errors import NsrError
-from nsr.priors.networks.depth_denoising.depth_files import read_depth, write_depth
+from nsr.priors.networks.common.depth_png import write_depth_png
+from nsr.priors.networks.depth_denoising.depth_files import read_depth
 from nsr.priors.networks.depth_denoising.results import plane_deviations, profile
 from nsr.scenes.pictures import read_picture
 from nsr.state_file import read_state
@@ -60,7 +61,7 @@ def test_profiles_planes_and_films(nsr, frame_folder, tmp_path):
 def test_frames_without_truth_are_denoised(nsr, frame_folder, tmp_path):
     assert train(nsr, frame_folder) == 0
     alone = tmp_path / "mine"
-    write_depth(alone / "frame.png", read_depth(frame_folder / "res-0.png"))
+    write_depth_png(alone / "frame.png", read_depth(frame_folder / "res-0.png"))
     assert nsr("test", "--data", alone, "--verbose", 0) == 0
     results = tmp_path / "runs" / "depth-denoising" / "default" / "test_mine"
     (frame, _) = rows(results / "metrics.csv")

@@ -60,7 +60,7 @@ def write_nothing_valid(folder):
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (write_8_bits, "a.png: has 8 bits"),
+        (write_8_bits, "a.png: .* has 8 bits and 1 channel"),
         (write_colours, "3 channels"),
         (write_volume, r"\[2, 4, 4\]"),
         (write_garbage, "a.npy: cannot be read"),

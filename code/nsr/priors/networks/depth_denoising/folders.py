@@ -12,14 +12,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from nsr.errors import NsrError
+from nsr.priors.networks.common.depth_png import write_depth_png, write_pixels
 from nsr.priors.networks.common.samples import Sample
-from nsr.priors.networks.depth_denoising.depth_files import (
-    is_infrared,
-    read_depth,
-    read_infrared,
-    write_depth,
-    write_pixels,
-)
+from nsr.priors.networks.depth_denoising.depth_files import is_infrared, read_depth, read_infrared
 from nsr.priors.networks.depth_denoising.simulated import as_sample, facing_of, random_sensor, simulate
 
 DATA_VARIABLE = "NSR_DATA"
@@ -196,5 +191,5 @@ def convert_raw(source: str | Path, destination: str | Path) -> int:
         if is_infrared(path):
             write_pixels(target, np.round(255 * frame).astype(np.uint8))
         else:
-            write_depth(target, frame)
+            write_depth_png(target, frame)
     return len(frames)

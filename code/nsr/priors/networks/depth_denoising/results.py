@@ -10,11 +10,11 @@ import torch
 from nsr.atomic import whole_file
 from nsr.errors import NsrError
 from nsr.priors.networks.common.chart import write_curves
+from nsr.priors.networks.common.depth_png import FARTHEST, write_depth_png
 from nsr.priors.networks.common.logs import write_table
 from nsr.priors.networks.common.panels import coloured, write_panels
 from nsr.priors.networks.common.samples import Sample
 from nsr.priors.networks.common.task import Panel
-from nsr.priors.networks.depth_denoising.depth_files import write_depth
 from nsr.scenes.pictures import as_uint8, write_picture
 
 DENOISED = "denoised"
@@ -47,7 +47,7 @@ def write_frame(
     """
     name, figures = sample["name"], {}
     noisy, denoised = sample["noisy"][0].numpy(), depth[0].numpy()
-    write_depth(folder / DENOISED / f"res_denoised-{name}.png", denoised)
+    write_depth_png(folder / DENOISED / f"res_denoised-{name}.png", denoised.clip(max=FARTHEST))
     if section:
         _write_section(
             folder, name, section, {"noisy": noisy, "denoised": denoised, "true": sample["depth"][0].numpy()}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from nsr.atomic import whole_file
 from nsr.errors import SceneError
+from nsr.priors.networks.common.depth_png import MILLIMETRES, read_depth_png, write_depth_png
 from nsr.priors.networks.common.samples import Sample, check_sample
 from nsr.priors.networks.depth_super_resolution.pfm import read_pfm, write_pfm
 
@@ -59,23 +58,26 @@ def find_depth_files(folder: str | Path) -> list[Path]:
 def read_depth(path: str | Path, unit: str = "mm") -> tuple[torch.Tensor, torch.Tensor]:
     """Read one map.
 
+    Args:
+        unit: of the values of a PFM or NumPy file, ``mm`` or ``m``; those of a PNG are millimetres.
+
     Returns:
         Depth ``[1, H, W]`` float32 in metres, zero where invalid, and its mask: 1 where the file holds a finite value
         above zero.
 
     Raises:
-        SceneError: the file cannot be read or is of another kind (a PNG of 8 bits, an array that is not ``[H, W]``).
+        NsrError: the file cannot be read or is of another kind (a PNG of 8 bits, an array that is not ``[H, W]``).
     """
     path = Path(path)
     if path.suffix == ".pfm":
-        values = read_pfm(path)
+        metres = read_pfm(path) * np.float32(METRES[unit])
     elif path.suffix == ".npy":
-        values = _read_array(path)
+        metres = _read_array(path).astype(np.float32) * np.float32(METRES[unit])
     elif path.suffix == ".png":
-        values = _read_png(path)
+        metres = read_depth_png(path)
     else:
         raise SceneError(f"{path}: is no depth map ({', '.join(SUFFIXES)})")
-    depth = torch.from_numpy(np.asarray(values, np.float32))[None] * METRES[unit]
+    depth = torch.from_numpy(metres)[None]
     mask = torch.isfinite(depth) & (depth > 0)
     return torch.where(mask, depth, torch.zeros_like(depth)), mask.float()
 
@@ -84,18 +86,13 @@ def write_depth(path: str | Path, depth: torch.Tensor, mask: torch.Tensor) -> No
     """Write ``[1, H, W]`` metres as a ``.pfm`` or a 16-bit ``.png`` in millimetres, 0 where the mask is.
 
     Raises:
-        SceneError: a PNG cannot hold the depth (65.535 m and more).
+        NsrError: a PNG cannot hold the depth.
     """
-    path = Path(path)
-    millimetres = (depth * 1000 * (mask > 0))[0].numpy()
+    path, metres = Path(path), (depth * (mask > 0))[0].numpy()
     if path.suffix == ".pfm":
-        write_pfm(path, millimetres)
-        return
-    whole = np.rint(millimetres)
-    if whole.min() < 0 or whole.max() > np.iinfo(np.uint16).max:
-        raise SceneError(f"{path}: depth from {whole.min():g} to {whole.max():g} mm does not fit 16 bits; write PFM")
-    with whole_file(path) as partial:
-        cv2.imwrite(str(partial), whole.astype(np.uint16))
+        write_pfm(path, metres * np.float32(MILLIMETRES))
+    else:
+        write_depth_png(path, metres)
 
 
 def _read_array(path: Path) -> np.ndarray:
@@ -105,16 +102,4 @@ def _read_array(path: Path) -> np.ndarray:
         raise SceneError(f"{path}: cannot be read: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise SceneError(f"{path}: is an array {list(values.shape)} of {values.dtype}; a depth map is [H, W] numbers")
-    return values
-
-
-def _read_png(path: Path) -> np.ndarray:
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise SceneError(f"{path}: cannot be read as a picture")
-    if values.dtype != np.uint16 or values.ndim != 2:
-        channels = values.shape[2] if values.ndim > 2 else 1
-        raise SceneError(
-            f"{path}: has {values.dtype.itemsize * 8} bits and {channels} channels; a depth map needs one of 16 bits"
-        )
     return values
