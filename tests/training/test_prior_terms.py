@@ -16,6 +16,7 @@ from nsr.rendering.surface import SeenSurface
 from nsr.training.losses import LossInputs
 from nsr.training.pixel_sampler import PixelSampler
 from nsr.training.prior_terms import TERMS, PriorTerms
+from nsr.training.run_folder import create_run_folder
 from nsr.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -286,6 +287,28 @@ def test_a_field_with_a_light_of_its_own_is_told_the_shading(hull_config, sphere
     errors = [trainer.step()["prior_shading"].item() for _ in range(15)]
     assert np.mean(errors[-3:]) < np.mean(errors[:3])
     assert not torch.equal(trainer.renderer.radiance.harmonics, before)
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(hull_config, sphere_scene, with_priors, tmp_path):
+    hull_config.priors = with_priors(ALL)
+    trainer = Trainer(hull_config, sphere_scene, CPU)
+    for _ in range(2):
+        trainer.step()
+    checkpoint = trainer.save(create_run_folder(tmp_path / "run"))
+    straight = [trainer.step() for _ in range(2)]
+    resumed = Trainer(hull_config, sphere_scene, CPU, resume=checkpoint)
+    again = [resumed.step() for _ in range(2)]
+    assert all(torch.equal(one[name], other[name]) for one, other in zip(straight, again) for name in one)
+
+
+@pytest.mark.parametrize("name", ["depth", "surface"])
+def test_cameras_that_are_trained_hear_the_priors(name, hull_config, sphere_scene, with_priors):
+    hull_config.priors, hull_config.train.train_cameras = with_priors([name]), True
+    trainer = Trainer(hull_config, sphere_scene, CPU)
+    trainer.terms = [term for term in trainer.terms if term.name.startswith("prior")]
+    before = trainer.cameras.poses.clone()
+    trainer.step()
+    assert (trainer.cameras.poses - before)[sphere_scene.train_views].abs().amax() > 0
 
 
 def test_rays_that_miss_still_learn(hull_config, sphere_scene, with_priors):

@@ -76,7 +76,6 @@ class PriorTerms:
                 continue
             term: PriorTermConfig = getattr(config, name)
             self.terms.append(LossTerm(f"prior_{name}", _schedule(term), getattr(self, f"_{name}")))
-
         self.volume_terms = [term for term in self.terms if term.name != "prior_albedo"]
 
     @classmethod
