@@ -89,16 +89,24 @@ def simulate(
 
 def facing_of(depth: np.ndarray, focal: float) -> np.ndarray:
     """``[H, W]`` cosine between the normal and the way to the camera, of a depth map whose centre is the optical axis;
-    1 where nothing is known."""
+    1 where nothing is known.  At an outline each side is looked at by itself: a jump is no slope."""
     height, width = depth.shape
     row, column = np.indices(depth.shape)
     ray = np.stack([(column - (width - 1) / 2) / focal, (row - (height - 1) / 2) / focal, np.ones(depth.shape)])
     points = ray * depth
-    across, down = np.gradient(points, axis=2), np.gradient(points, axis=1)
+    across, down = _one_sided(points, 2), _one_sided(points, 1)
     normal = np.cross(down, across, axis=0)
     length = np.linalg.norm(normal, axis=0) * np.linalg.norm(ray, axis=0)
     cosine = np.abs((normal * ray).sum(0)) / np.maximum(length, 1e-12)
     return np.where((depth > 0) & (length > 1e-12), cosine, 1.0)
+
+
+def _one_sided(points: np.ndarray, axis: int) -> np.ndarray:
+    """Differences of points ``[3, H, W]`` to that neighbour along an axis, before or after, which is nearer in depth."""
+    step = np.diff(points, axis=axis)
+    after = np.concatenate([step, np.take(step, [-1], axis)], axis)
+    before = np.concatenate([np.take(step, [0], axis), step], axis)
+    return np.where(np.abs(after[2]) < np.abs(before[2]), after, before)
 
 
 def as_sample(maps: dict[str, np.ndarray], name: str, scene: str) -> Sample:
