@@ -102,7 +102,7 @@ def facing_of(depth: np.ndarray, focal: float) -> np.ndarray:
 
 
 def _one_sided(points: np.ndarray, axis: int) -> np.ndarray:
-    """Differences of points ``[3, H, W]`` to that neighbour along an axis, before or after, which is nearer in depth."""
+    """Differences of points ``[3, H, W]`` to that neighbour along an axis, before or after, that is nearer in depth."""
     step = np.diff(points, axis=axis)
     after = np.concatenate([step, np.take(step, [-1], axis)], axis)
     before = np.concatenate([np.take(step, [0], axis), step], axis)
