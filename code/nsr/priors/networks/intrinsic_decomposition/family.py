@@ -27,7 +27,7 @@ class IntrinsicDecomposition(Family):
         "patch": 64,
         "stride": 64,
         "epoch": 100,
-        "seconds": 420.0,
+        "seconds": 600.0,
         "batch": 16,
         "lr": 1e-3,
         "drop": 0.0,
