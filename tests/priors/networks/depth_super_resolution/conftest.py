@@ -29,13 +29,28 @@ def sample():
     return {"depth": depth * mask, "mask": mask, "name": "boxes", "scene": "test"}
 
 
-@pytest.fixture
-def folder(tmp_path):
+def write_maps(folder):
     """Six scans of one map, as DTU lays them out, in millimetres."""
     for scan in range(6):
         depth, mask = boxes(scan)
-        write_pfm(tmp_path / "maps" / f"scan{scan}" / "depth_map_0000.pfm", (1000 * depth * mask)[0].numpy())
+        write_pfm(folder / f"scan{scan}" / "depth_map_0000.pfm", (1000 * depth * mask)[0].numpy())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_maps(tmp_path / "maps")
     return tmp_path / "maps"
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
+    """The folder of a small x4 run on such maps; copy it, do not write to it."""
+    root = tmp_path_factory.mktemp("trained")
+    write_maps(root / "maps")
+    flags = "--width 4 --patch 32 --stride 32 --batch 2 --factor 4 --epoch 2 --val 0.34 --verbose 0".split()
+    where = ["--data", str(root / "maps"), "--output", str(root / "runs")]
+    assert cli.main(["prior", "train", FAMILY, *where, *flags, "--gpu", "ignore"]) == 0
+    return root / "runs"
 
 
 @pytest.fixture
