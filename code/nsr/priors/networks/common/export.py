@@ -46,7 +46,6 @@ def export_network(network: nn.Module, path: str | Path, inputs: dict[str, torch
                 output_names=[output],
                 dynamic_axes={name: free for name in [*inputs, output]},
                 dynamo=False,
-                do_constant_folding=False,  # whoever runs it does that better
             )
     return path
 
@@ -68,6 +67,7 @@ def _without_notices():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="Constant folding")
             yield
     finally:
         logger.setLevel(level)
