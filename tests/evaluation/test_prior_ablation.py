@@ -42,6 +42,12 @@ def test_runs_differ_in_priors_alone(ablation):
     assert [job.seed for job in jobs] == 6 * [0] + 6 * [1]
 
 
+def test_what_is_measured_tells_runs_apart(ablation):
+    without = replace(ablation, rendering=False).jobs()
+    assert not any(job.rendering for job in without)
+    assert not {job.key() for job in without} & {job.key() for job in ablation.jobs()}
+
+
 def test_several_bundles_are_told_apart_and_none_runs_once(ablation, tmp_path):
     both = replace(ablation, bundles=["exact", "wrong"], scenes=ablation.scenes[:1], seeds=[0])
     assert [job.setting for job in both.jobs()] == [NONE, "depth, exact", "all, exact", "depth, wrong", "all, wrong"]

@@ -48,6 +48,9 @@ def add_ablate(actions: argparse._SubParsersAction) -> None:
     length.add_argument("--steps", type=positive_int, help="of each training, instead")
     parser.add_argument("--views", type=positive_int, default=0, help="train on so many views (default: all)")
     parser.add_argument("--resolution", type=positive_int, default=512, help="of the meshes (default: 512)")
+    parser.add_argument(
+        "--no_rendering", dest="rendering", action="store_false", help="measure the meshes only: no PSNR, and quicker"
+    )
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="conf keys of every run")
     parser.add_argument("--output", default="ablation", help="folder of results and tables (default: ablation)")
     parser.set_defaults(run=_ablate)
@@ -72,6 +75,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
         arguments.views,
         arguments.resolution,
         arguments.set,
+        arguments.rendering,
     )
     output = output_folder(arguments.output)
     lines, failures = run_prior_ablation(ablation, output)

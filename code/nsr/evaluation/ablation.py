@@ -33,6 +33,7 @@ class Job:
 
     Attributes:
         length: ``--minutes`` or ``--steps``, and how many; resolution: of the mesh that is measured.
+        rendering: render every view and measure that too, which can take as long as a short training.
         inputs: what else the run depends on, as a text that changes with it (prior bundles' state).
     """
 
@@ -44,6 +45,7 @@ class Job:
     length: tuple[str, str]
     resolution: int
     inputs: str = ""
+    rendering: bool = True
 
     def key(self) -> str:
         """Equal for runs that are the same; the conf counts by what it says, what it includes too, not by its name."""
@@ -52,7 +54,8 @@ class Job:
     @functools.cached_property
     def _key(self) -> str:
         config = dataclasses.asdict(load_config(self.conf, list(self.overrides)))
-        said = [os.path.abspath(self.scene), self.seed, config, self.length, self.resolution, self.inputs]
+        measured = [self.resolution, self.rendering]
+        said = [os.path.abspath(self.scene), self.seed, config, self.length, measured, self.inputs]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def name(self) -> str:
@@ -73,6 +76,7 @@ def run_job(job: Job) -> dict:
             train += ["--set", override]
         subprocess.run(train, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         evaluate = [*command, "eval", output, "--resolution", str(job.resolution)]
+        evaluate += [] if job.rendering else ["--no_rendering"]
         subprocess.run(evaluate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         return json.loads(next(Path(output).glob("*/*/evaluation/metrics.json")).read_text())
 

@@ -43,7 +43,7 @@ class PriorAblation:
         scenes: their folders.
         bundles: folders of prior bundles, relative to each scene or absolute.
         base: the conf without priors; priors: name -> the conf with them.
-        seeds; views: training views, 0: all; length: as of ``Job``; resolution: of the measured meshes.
+        seeds; views: training views, 0: all; length, resolution, rendering: as of ``Job``.
         overrides: conf keys of every run.
     """
 
@@ -56,6 +56,7 @@ class PriorAblation:
     views: int = 0
     resolution: int = 512
     overrides: Sequence[str] = ()
+    rendering: bool = True
 
     def jobs(self) -> list[Job]:
         """Every run: a seed of all settings before the next, so that a stopped ablation is of use.
@@ -67,14 +68,17 @@ class PriorAblation:
         jobs = []
         for seed in self.seeds:
             for scene in self.scenes:
-                jobs.append(Job(scene, NONE, tuple(common), seed, self.base, self.length, self.resolution))
+                jobs.append(self._job(scene, NONE, common, seed, self.base))
                 for folder in self.bundles:
                     state = bundles_state(Path(scene) / folder)
                     for name, conf in self.priors.items():
                         setting = name if len(self.bundles) == 1 else f"{name}, {Path(folder).name}"
                         keys = (*common, f"priors.folder={folder}")
-                        jobs.append(Job(scene, setting, keys, seed, conf, self.length, self.resolution, state))
+                        jobs.append(self._job(scene, setting, keys, seed, conf, state))
         return jobs
+
+    def _job(self, scene: str, setting: str, keys: Sequence[str], seed: int, conf: str, inputs: str = "") -> Job:
+        return Job(scene, setting, tuple(keys), seed, conf, self.length, self.resolution, inputs, self.rendering)
 
 
 def bundles_state(folder: Path) -> str:
