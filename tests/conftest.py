@@ -165,8 +165,8 @@ def sphere_maps(sphere_truth):
 def write_sphere_bundle(sphere_maps):
     """``write(folder, index, **changes)``: the exact bundle of the sphere scene's view ``index``, in world units.
 
-    ``changes`` replace arrays (None: left out), the header's scene or view, or a convention: ``depth_convention`` and
-    so on.
+    ``changes`` replace arrays (None: left out), the header's scene, view, width or height, or a convention:
+    ``depth_convention`` and so on.
     """
 
     def write(folder, index, **changes):
@@ -186,7 +186,7 @@ def write_sphere_bundle(sphere_maps):
         arrays = {"depth": 2.5 * exact.z, "normal": exact.normal}
         for name, value in changes.items():
             of_header = name.removesuffix("_convention")
-            if of_header != name or name in ("scene", "view"):
+            if of_header != name or name in ("scene", "view", "width", "height"):
                 entries[of_header] = value
             else:
                 arrays[name] = value

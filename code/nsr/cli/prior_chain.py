@@ -8,6 +8,7 @@ gave.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,13 @@ def _denoise(task: Task, view: ChainView) -> StoredBundle:
 
 def _super_resolve(task: Task, view: ChainView) -> StoredBundle:
     low, trust = view.depth("depth-super-resolution")
-    task.enlarge = True
+    wanted = 2 ** round(math.log2(view.frame.size[0] / low.shape[0]))
+    if wanted < 2:
+        raise PriorError(
+            f"view {view.name}: the depth is {low.shape[1]} x {low.shape[0]}, as large as the picture already; "
+            "depth-super-resolution is for smaller ones"
+        )
+    task.factor, task.enlarge = min(wanted, task.network.factor), True
     found = _predict(task, {"depth": _map(low), "mask": _map(trust > 0)}, view)
     depth, enlarged = found["depth"][0], found["bicubic"][0]
     factor = depth.shape[0] / low.shape[0]
