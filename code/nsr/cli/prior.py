@@ -7,6 +7,7 @@ import argparse
 from nsr.cli.arguments import add_device
 from nsr.cli.locations import output_folder
 from nsr.cli.prior_ablate import add_ablate, add_exact
+from nsr.cli.prior_calibrate import add_calibrate
 from nsr.cli.prior_export import add_scene_arguments, export_bundles
 from nsr.cli.prior_import import add_import
 from nsr.errors import NsrError
@@ -39,7 +40,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES.format(family=next(iter(known), "FAMILY")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    offered = "|".join((*COMMANDS, PREPARE, "import", "ablate", "exact"))
+    offered = "|".join((*COMMANDS, PREPARE, "import", "calibrate", "ablate", "exact"))
     actions = parser.add_subparsers(title="actions", metavar=offered, required=True)
     for command, help_line, run in (
         ("train", "train a network", _train),
@@ -55,6 +56,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add_ablate(actions)
     add_exact(actions)
     add_import(actions)
+    add_calibrate(actions)
 
 
 def _add_family(names: argparse._SubParsersAction, family: Family, command: str, run) -> None:
