@@ -62,7 +62,7 @@ def test_table_csv_and_page(ablation, tmp_path):
     lines, failures = run_prior_ablation(ablation, tmp_path / "out", metrics)
     assert not failures and lines == (tmp_path / "out" / "table.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
-    assert cells[0][3:6] == ["Chamfer px", "Chamfer against none %", "normals deg"]
+    assert cells[0][3:6] == ["Chamfer px", "Chamfer change %", "normals deg"]
     assert cells[3][:5] == ["one", "depth", "2", "1.500 ± 0.707", "-50.0 ± 0.0"]
     assert cells[-1][:3] == ["**all**", "all", "2"] and cells[-1][4] == "-75.0 ± 0.0"
     with (tmp_path / "out" / "table.csv").open() as file:

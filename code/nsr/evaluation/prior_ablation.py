@@ -25,9 +25,9 @@ _AGAINST_NONE = "against_none"
 
 COLUMNS: list[Column] = [
     ("Chamfer px", figure_of("geometry", "chamfer_pixels"), 3),
-    ("Chamfer against none %", figure_of(_AGAINST_NONE, "chamfer"), 1),
+    ("Chamfer change %", figure_of(_AGAINST_NONE, "chamfer"), 1),
     ("normals deg", figure_of("geometry", "normal_degrees"), 2),
-    ("normals against none %", figure_of(_AGAINST_NONE, "normals"), 1),
+    ("normals change %", figure_of(_AGAINST_NONE, "normals"), 1),
     ("{views} PSNR dB", figure_of("heldout", "psnr"), 2),
     ("{views} IoU", figure_of("heldout", "iou"), 4),
     ("train s", lambda metrics: metrics["train_seconds"], 0),
@@ -148,7 +148,8 @@ def _head(ablation: PriorAblation) -> list[str]:
         f"# Priors off and on, {datetime.date.today().isoformat()}",
         "",
         f"{machine()}; `{Path(ablation.base).name}`, {views}, {length}, seeds {seeds}, bundles "
-        f"{', '.join(ablation.bundles)}; mean ± standard deviation over seeds; changes are of the same scene and seed.",
+        f"{', '.join(ablation.bundles)}; mean ± standard deviation over seeds; changes against none on the same scene "
+        "and seed.",
     ]
 
 
@@ -195,11 +196,11 @@ def _bars(jobs: Sequence[Job], finished: dict[str, dict], figure: Callable[[dict
         means = [statistics.fmean(value for name, value in of_setting if name == scene) for scene in scenes]
         colour = COLOURS[index % len(COLOURS)]
         drawing.add_bar(x=scenes, y=means, name=setting, marker_color=colour, opacity=0.75, offsetgroup=setting)
-        drawing.add_box(
+        drawing.add_scatter(
             x=[scene for scene, _ in of_setting], y=[value for _, value in of_setting], offsetgroup=setting,
-            boxpoints="all", pointpos=0, jitter=0, fillcolor="rgba(0,0,0,0)", line_color="rgba(0,0,0,0)",
-            marker={"color": colour, "line": {"width": 1, "color": "#8a8f98"}}, showlegend=False,
+            mode="markers", marker={"color": "#fff", "size": 7, "line": {"width": 1.5, "color": "#1c1e21"}},
+            showlegend=False,
         )  # fmt: skip
     flat_layout(drawing, 340)
-    drawing.update_layout(barmode="group", boxmode="group", yaxis_title=title)
+    drawing.update_layout(barmode="group", scattermode="group", yaxis_title=title)
     return drawing
