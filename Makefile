@@ -23,7 +23,11 @@ $(VENV)/.ready: pyproject.toml setup.py
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(BIN)/python -c "import sys, torch; sys.exit(tuple(map(int, torch.__version__.split('.')[:2])) < (2, 10))" \
 		2>/dev/null || $(BIN)/python -m pip install "torch==2.13.0"
-	$(BIN)/python -m pip install --editable ".[raycast,mesh,video,test]"
+	$(BIN)/python -m pip install --editable ".[raycast,mesh,video,viewer]"
+	touch $@
+
+$(VENV)/.ready-for-tests: $(VENV)/.ready
+	$(BIN)/python -m pip install --editable ".[test]"
 	touch $@
 
 $(SCENE)/cameras.npz: | $(VENV)/.ready
@@ -33,7 +37,7 @@ demo: $(VENV)/.ready $(SCENE)/cameras.npz
 	$(BIN)/nsr train $(SCENE) --minutes $(MINUTES) --exps_folder $(DEMO)
 	$(BIN)/nsr eval $(DEMO)
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready-for-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 
 model: $(VENV)/.ready $(SCENE)/cameras.npz
