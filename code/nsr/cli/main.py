@@ -105,6 +105,8 @@ _USER_ERRNOS = {
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EACCES: "no permission to read or write",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
 }
 
 

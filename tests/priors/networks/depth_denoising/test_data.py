@@ -157,5 +157,5 @@ def test_the_living_room_through_a_simulated_camera(monkeypatch):
     both = (sample["noisy"] > 0) & (sample["mask"] > 0)
     assert 0.5 < both.float().mean() < 1
     monkeypatch.delenv("NSR_DATA")
-    with pytest.raises(NsrError, match="--data real needs the environment variable NSR_DATA"):
+    with pytest.raises(NsrError, match="--data real: set the environment variable NSR_DATA"):
         LivingRoom(2, seed=0)

@@ -57,9 +57,9 @@ def test_the_index_says_size_and_path_of_every_level(raw, tmp_path):
         row = next(csv.DictReader(file))
     assert row["width"] == "32" and row["height"] == "24"
     assert row["divided_by_4"] == f"divided_by_4/{row['scan']}/{row['name']}.pfm"
-    assert read_index(tmp_path / "out", TRAIN, 4)[0]["depth"].shape == (1, 6, 8)
+    assert read_index(tmp_path / "out", TRAIN, divided_by=4)[0]["depth"].shape == (1, 6, 8)
     with pytest.raises(SceneError, match="divided_by_16"):
-        read_index(tmp_path / "out", TRAIN, 16)
+        read_index(tmp_path / "out", TRAIN, divided_by=16)
 
 
 def test_after_an_error_nothing_is_there(raw, tmp_path):

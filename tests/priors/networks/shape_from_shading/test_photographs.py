@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from nsr.errors import NsrError
 
 from nsr.priors.networks.shape_from_shading.photographs import (
     direct_light,
@@ -77,5 +78,5 @@ def test_low_resolution_depth_reads_lines_alone():
     _, on_line = sparse_lines(Rig(), depth, 24)
     spoilt = np.where(on_line, depth, 1e3)
     assert np.array_equal(low_resolution_depth(spoilt, on_line, 24), low_resolution_depth(depth, on_line, 24))
-    with pytest.raises(ValueError, match="3 pixels with a measured depth"):
+    with pytest.raises(NsrError, match="leaves 3 pixels on the lines"):
         low_resolution_depth(depth, np.arange(96 * 96).reshape(96, 96) < 3, 24)

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from nsr.priors.networks.common.checkpoints import task_from_checkpoint
 from nsr.priors.networks.common.family import Family
 from nsr.priors.networks.common.logs import write_table
-from nsr.priors.networks.common.options import SHIPPED
+from nsr.priors.networks.common.options import SHIPPED, check_test_options
 from nsr.priors.networks.common.panels import write_panels
-from nsr.priors.networks.common.run_folder import find_checkpoint, run_folder, shipped
+from nsr.priors.networks.common.run_folder import find_checkpoint, run_folder, shipped_files
 from nsr.priors.networks.common.samples import Sample, SampleDataset, to_device
 from nsr.priors.networks.common.task import Task
 
@@ -37,6 +37,7 @@ def test_family(
     Raises:
         NsrError: a checkpoint or the data cannot be used.
     """
+    check_test_options(options)
     path = find_checkpoint(options.output, family.name, options.name, options.checkpoint)
     task = task_from_checkpoint(path, family, device)
     family.prepare_test(task, options)
@@ -85,13 +86,10 @@ def mean_figures(rows: list[dict]) -> dict[str, float]:
 
 def _results_folder(family: Family, options: Namespace, checkpoint: Path) -> Path:
     """Of the run that is tested, or ``shipped`` beside the runs."""
-    inside_a_run = checkpoint.parent.parent == run_folder(options.output, family.name, "")
-    name = checkpoint.parent.name if inside_a_run else SHIPPED if _is_shipped(checkpoint, family) else checkpoint.stem
+    inside_a_run = checkpoint.resolve().parent.parent == run_folder(options.output, family.name, "").resolve()
+    ships = checkpoint in shipped_files(family.name)
+    name = checkpoint.parent.name if inside_a_run else SHIPPED if ships else checkpoint.stem
     return run_folder(options.output, family.name, name)
-
-
-def _is_shipped(checkpoint: Path, family: Family) -> bool:
-    return checkpoint.parent.name == family.name and checkpoint == shipped(family.name)
 
 
 def _told(name: str, value: object) -> str:

@@ -27,10 +27,8 @@ class TrainingLog:
     """
 
     def __init__(self, run: Path, progress: Progress, rows: list[dict], verbose: int):
-        from torch.utils.tensorboard import SummaryWriter
-
         self.run, self.progress, self.rows, self.verbose = run, progress, list(rows), verbose
-        self.board = SummaryWriter(str(run / LOGS), purge_step=len(rows) + 1)
+        self.board = None  # opened by the first epoch: a run that fails before it leaves no folder
         self.bar = tqdm(
             total=1000,
             initial=self._position(),
@@ -44,7 +42,8 @@ class TrainingLog:
 
     def __exit__(self, *_) -> None:
         self.bar.close()
-        self.board.close()
+        if self.board:
+            self.board.close()
 
     def step(self) -> None:
         """Move the bar."""
@@ -52,6 +51,9 @@ class TrainingLog:
 
     def epoch(self, row: dict) -> None:
         """Log one epoch's figures everywhere; the CSV is written whole, so that a continued run has no row twice."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.board = self.board or SummaryWriter(str(self.run / LOGS), purge_step=row["epoch"])
         self.rows.append(row)
         for name, value in row.items():
             if isinstance(value, (int, float)):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import math
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from nsr.errors import NsrError
 
 SYNTHETIC, REAL = "synthetic", "real"
 SCHEDULES = ("cosine", "step")
@@ -73,6 +77,49 @@ def add_train_arguments(parser: ArgumentParser, defaults: dict[str, object]) -> 
     learning.add_argument("--drop", type=float, default=0.2, help="dropout (default: %(default)s)")
     learning.add_argument("--width", type=int, help="channels of the first level (default: %(default)s)")
     parser.set_defaults(**defaults)
+
+
+def check_train_options(options: Namespace) -> None:
+    """Refuse what no training can do with the shared flags of ``nsr prior train``.
+
+    Raises:
+        NsrError: a flag is out of its range, or the run's name is none that can be found again.
+    """
+    check_at_least(options, 1, "epoch", "num", "batch", "patch", "stride", "width")
+    check_at_least(options, 0, "keep", "workers", "seed", "seconds", "clip")
+    if not (options.lr > 0 and math.isfinite(options.lr)):
+        raise NsrError(f"--lr is {options.lr}; it must be above 0 and finite")
+    if not 0 <= options.drop < 1:
+        raise NsrError(f"--drop is {options.drop}; dropout lies from 0 to below 1")
+    if not 0 <= options.warmup <= 1:
+        raise NsrError(f"--warmup is {options.warmup}; it is a part of the run, from 0 to 1")
+    if options.name == SHIPPED or options.name != Path(options.name).name or options.name in ("", ".."):
+        raise NsrError(
+            f"--name {options.name!r}: a run is named as a folder is, without a path (--output is for that), and "
+            f"{SHIPPED!r} is what comes with the project"
+        )
+
+
+def check_test_options(options: Namespace) -> None:
+    """Refuse what no test can do with the shared flags of ``nsr prior test``.
+
+    Raises:
+        NsrError: a flag is out of its range.
+    """
+    check_at_least(options, 1, "num")
+    check_at_least(options, 0, "seed", "panels")
+
+
+def check_at_least(options: Namespace, least: int, *names: str) -> None:
+    """Refuse flags that are below ``least`` or not finite; one that was not given passes.
+
+    Raises:
+        NsrError: one is.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not (value >= least and math.isfinite(value)):
+            raise NsrError(f"--{name.replace('_', '-')} is {value:g}; it must be finite and at least {least}")
 
 
 def add_test_arguments(parser: ArgumentParser, defaults: dict[str, object]) -> None:

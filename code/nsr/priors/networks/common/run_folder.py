@@ -64,10 +64,14 @@ def shipped(family: str) -> Path:
     Raises:
         CheckpointError: none does.
     """
-    for root in (_REPOSITORY, _PACKAGE):
-        path = root / "trained_models" / family / "best.pt"
+    for path in shipped_files(family):
         if path.is_file():
             return path
     raise CheckpointError(
         f"no checkpoint of {family} comes with this installation; make one with: nsr prior train {family}"
     )
+
+
+def shipped_files(family: str) -> list[Path]:
+    """Where the checkpoint of a family may lie that comes with the project."""
+    return [root / "trained_models" / family / BEST for root in (_REPOSITORY, _PACKAGE)]

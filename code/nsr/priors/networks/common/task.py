@@ -70,21 +70,28 @@ class Descent:
         """Step down the sum of the losses; returns each as a number.
 
         Raises:
-            NsrError: a loss is not finite; nothing is changed.
+            NsrError: a loss, or the norm of a gradient that is to be clipped, is not finite; nothing is changed.
         """
         figures = {name: float(value.detach()) for name, value in losses.items()}
-        bad = [name for name, value in figures.items() if not np.isfinite(value)]
-        if bad:
-            raise NsrError(
-                f"the training diverged: the loss {bad[0]} is {figures[bad[0]]}; lower --lr or give --clip 1"
-            )
+        require_finite(figures)
         self.optimiser.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         if self.clip > 0:
             parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self.clip)
+            require_finite({"gradient": float(nn.utils.clip_grad_norm_(parameters, self.clip))})
         self.optimiser.step()
         return figures
+
+
+def require_finite(figures: dict[str, float]) -> None:
+    """Refuse to go on with losses that are not numbers any more.
+
+    Raises:
+        NsrError: one is not finite; the message names it.
+    """
+    for name, value in figures.items():
+        if not np.isfinite(value):
+            raise NsrError(f"the training diverged: the loss {name} is {value}; lower --lr or give --clip 1")
 
 
 class Task(ABC):

@@ -17,10 +17,11 @@ from nsr.priors.networks.common.checkpoints import (
 )
 from nsr.priors.networks.common.family import Family
 from nsr.priors.networks.common.logs import TrainingLog
+from nsr.priors.networks.common.options import check_train_options
 from nsr.priors.networks.common.progress import Progress, rate_factor
 from nsr.priors.networks.common.run_folder import BEST, FINAL, find_checkpoint, keep_newest, numbered, run_folder
 from nsr.priors.networks.common.samples import InMemory, SampleDataset, to_device
-from nsr.priors.networks.common.task import Descent, Task, enter_stage
+from nsr.priors.networks.common.task import Descent, Task, enter_stage, require_finite
 from nsr.seeding import seed_everything
 from nsr.state_file import write_state
 
@@ -37,7 +38,7 @@ def train_family(family: Family, options: Namespace, device: torch.device | str 
         NsrError: a flag, the data or a checkpoint cannot be used, or a loss is not finite.
     """
     run = run_folder(options.output, family.name, options.name)
-    _check_options(options)
+    check_train_options(options)
     start, rows = None, []
     if options.retrain:
         if not (run / FINAL).is_file():
@@ -104,6 +105,8 @@ class Trainer:
                 row |= {f"val_{name}": value for name, value in self._validate().items()}
                 log.epoch(row)
                 self._save(run, log.rows, row.get("val_loss", row["loss"]))
+        if not self.epoch:
+            raise NsrError(f"--seconds {self.options.seconds:g} is over before the first step; give more")
 
     def restore(self, state: dict) -> None:
         """Take over where a checkpoint ended."""
@@ -170,7 +173,11 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Mean loss terms over the validation samples, and their sum as ``loss``; nothing without such samples."""
+        """Mean loss terms over the validation samples, and their sum as ``loss``; nothing without such samples.
+
+        Raises:
+            NsrError: one is not finite; the epoch is not saved.
+        """
         if self.validation_loader is None:
             return {}
         self.task.train(False)
@@ -179,6 +186,7 @@ class Trainer:
             for name, value in self.task.losses(to_device(batch, self.task.device)).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch["name"])
         means = {name: value / len(self.validation_loader.dataset) for name, value in sums.items()}
+        require_finite(means)
         return {"loss": sum(means.values()), **means}
 
     def _save(self, run: Path, rows: list[dict], score: float) -> None:
@@ -201,14 +209,3 @@ class Trainer:
             write_state(run / BEST, {**state, "optimisers": {}})  # what is tested and shipped: half the size
         write_state(run / FINAL, state)
 
-
-def _check_options(options: Namespace) -> None:
-    for name in ("epoch", "num", "batch", "patch", "stride"):
-        if getattr(options, name) < 1:
-            raise NsrError(f"--{name} is {getattr(options, name)}; it must be at least 1")
-    if options.width is not None and options.width < 1:
-        raise NsrError(f"--width is {options.width}; it must be at least 1")
-    if not options.lr > 0:
-        raise NsrError(f"--lr is {options.lr}; it must be above 0")
-    if not 0 <= options.drop < 1:
-        raise NsrError(f"--drop is {options.drop}; dropout lies from 0 to below 1")

@@ -6,8 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, N
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.family import COMMANDS, PREPARE, Family
-from nsr.priors.networks.common.options import REAL, SYNTHETIC
+from nsr.priors.networks.common.options import REAL, SYNTHETIC, check_at_least
 
 if TYPE_CHECKING:
     from nsr.priors.networks.common.samples import Sample, SampleDataset
@@ -104,6 +105,9 @@ class DepthDenoisingFamily(Family):
         return make_task(options)
 
     def prepare_test(self, task: DenoisingTask, options: Namespace) -> None:
+        check_at_least(options, 0, "tile", "overlap")
+        if options.replay and Path(options.replay).suffix != ".mp4":
+            raise NsrError(f"--replay {options.replay}: a film's name ends in .mp4")
         task.tile, task.overlap = options.tile, options.overlap if options.tile else 0
 
     def write_results(self, prediction: dict, sample: Sample, folder: Path, options: Namespace) -> dict:
@@ -135,6 +139,7 @@ class DepthDenoisingFamily(Family):
         from nsr.priors.networks.depth_denoising.folders import FolderFrames, LivingRoom, Prepared
         from nsr.priors.networks.depth_denoising.simulated import SimulatedFrames
 
+        check_at_least(options, 0, "erode", "background")
         if options.data == SYNTHETIC:
             frames = SimulatedFrames(options.num, options.seed)
         elif options.data == REAL:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from torch.utils.data import Dataset
 
 from nsr.errors import NsrError
 from nsr.priors.networks.common.depth_png import write_depth_png, write_pixels
+from nsr.priors.networks.common.real_data import real_folder
 from nsr.priors.networks.common.samples import Sample
 from nsr.priors.networks.depth_denoising.depth_files import is_infrared, read_depth, read_infrared
 from nsr.priors.networks.depth_denoising.simulated import as_sample, facing_of, random_sensor, simulate
 
-DATA_VARIABLE = "NSR_DATA"
-LIVING_ROOM, LIVING_ROOM_FOCAL = Path("depth/livingroom"), 525.0
+LIVING_ROOM, LIVING_ROOM_FOCAL = "depth/livingroom", 525.0
 _DEPTHS = (".png", ".raw")
 _PICTURES = (*_DEPTHS, ".jpg", ".jpeg")
 
@@ -120,10 +119,7 @@ class LivingRoom(Dataset):
     """
 
     def __init__(self, count: int, seed: int):
-        root = os.environ.get(DATA_VARIABLE)
-        if not root:
-            raise NsrError(f"--data real needs the environment variable {DATA_VARIABLE}, the folder with {LIVING_ROOM}")
-        self.seed, self.folder = seed, Path(root) / LIVING_ROOM
+        self.seed, self.folder = seed, real_folder(LIVING_ROOM)
         self.names = sorted(path.stem for path in (self.folder / "depth").glob("*.png"))[:count]
         if not self.names:
             raise NsrError(f"{self.folder}: there are no frames in its depth/")

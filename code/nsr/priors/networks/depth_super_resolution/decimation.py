@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +32,8 @@ class Degradation:
     def __post_init__(self) -> None:
         if self.kind not in PHASES:
             raise NsrError(f"{self.kind!r} is no way of decimating; there are {', '.join(PHASES)}")
-        if self.blur < 0 or self.noise < 0:
-            raise NsrError(f"blur ({self.blur:g} pixels) and noise ({self.noise:g} mm) cannot be negative")
+        if not (0 <= self.blur < math.inf and 0 <= self.noise < math.inf):
+            raise NsrError(f"blur ({self.blur:g} pixels) and noise ({self.noise:g} mm) must be finite, from 0 on")
 
     @property
     def phase(self) -> float:

@@ -109,7 +109,7 @@ class DepthSuperResolutionFamily(Family):
             return frames if options.streaming else InMemory(frames)
 
         if has_index(options.data):
-            sides = [held(read_index(options.data, side)) for side in (TRAIN, VALIDATION)]
+            sides = [held(read_index(options.data, side, options.num)) for side in (TRAIN, VALIDATION)]
         else:
             frames = held(_frames(options))
             sides = [Subset(frames, part) for part in split_by_scene(frames.scenes, options.val, options.seed)]
@@ -123,7 +123,7 @@ class DepthSuperResolutionFamily(Family):
         from nsr.priors.networks.depth_super_resolution.pyramid_files import VALIDATION, has_index, read_index
 
         if has_index(options.data):
-            return read_index(options.data, VALIDATION)
+            return read_index(options.data, VALIDATION, options.num)
         return _frames(options)
 
     def task(self, options: Namespace) -> SuperResolutionTask:

@@ -66,8 +66,8 @@ def has_index(folder: str | Path) -> bool:
     return (Path(folder) / TRAIN).is_file()
 
 
-def read_index(folder: str | Path, side: str, divided_by: int = 1) -> DepthFiles:
-    """The maps of one side, ``TRAIN`` or ``VALIDATION``, at one level.
+def read_index(folder: str | Path, side: str, count: int | None = None, divided_by: int = 1) -> DepthFiles:
+    """The first ``count`` maps (None: all) of one side, ``TRAIN`` or ``VALIDATION``, at one level.
 
     Raises:
         SceneError: the index is missing, is none, or has no such level.
@@ -75,7 +75,7 @@ def read_index(folder: str | Path, side: str, divided_by: int = 1) -> DepthFiles
     path = Path(folder) / side
     try:
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))[:count]
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     column = _column(divided_by)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.samples import Sample
 from nsr.priors.networks.common.task import Descent, Panel, Task
 from nsr.priors.networks.depth_super_resolution.decimation import Degradation, pyramid
@@ -62,6 +63,9 @@ class SuperResolutionTask(Task):
         Returns:
             ``low`` ``[1, h, w]``, ``bicubic``, ``fused`` and ``depth`` (the fused map, refined where asked)
             ``[1, H, W]``, every stage by its name, and ``mask``: 1 where the low-resolution pixel was valid. Metres.
+
+        Raises:
+            NsrError: no pixel is valid after degradation.
         """
         depth, mask = sample["depth"][None], sample["mask"][None]
         height, width = mask.shape[-2:]
@@ -71,6 +75,11 @@ class SuperResolutionTask(Task):
         else:
             noise = torch.Generator().manual_seed(zlib.crc32(f"{sample['scene']}/{sample['name']}".encode()))
             low, low_mask = self.degradation.apply(depth, mask, self.factor, noise)
+            if not low_mask.any():
+                raise NsrError(
+                    f"{sample['scene']}/{sample['name']}: nothing valid is left of it once it is {self.factor} times "
+                    "smaller; give a smaller --factor, or take it out"
+                )
         filled = fill_holes(low, low_mask)
         outputs = self.network(_channels_last(filled), self.factor)
         maps = {"low": filled, **outputs, "bicubic": upsample(filled, self.factor, self.degradation.phase)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nsr.errors import NsrError
 from nsr.priors.networks.common.family import Family
-from nsr.priors.networks.common.options import REAL, SYNTHETIC
+from nsr.priors.networks.common.options import REAL, SYNTHETIC, check_at_least
 from nsr.priors.networks.intrinsic_decomposition.methods import METHODS
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class IntrinsicDecomposition(Family):
         from nsr.priors.networks.intrinsic_decomposition.faces import FaceFolder
         from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import LIGHTS_PER_SCENE, SyntheticPictures
 
+        check_at_least(options, 1, "size")
         if options.data == SYNTHETIC:
             dataset = SyntheticPictures(options.num * LIGHTS_PER_SCENE, options.size, options.seed)
         elif options.data == REAL:
@@ -72,14 +73,14 @@ class IntrinsicDecomposition(Family):
 
     def test_dataset(self, options: Namespace) -> SampleDataset:
         from nsr.priors.networks.common.photometric import CAT, LIGHTS
-        from nsr.priors.networks.common.real_data import real_folder
+        from nsr.priors.networks.common.real_data import data_folder
         from nsr.priors.networks.intrinsic_decomposition.photographs import PhotographFolder
         from nsr.priors.networks.intrinsic_decomposition.photometric import PhotometricStereo
         from nsr.priors.networks.intrinsic_decomposition.synthetic.dataset import SyntheticPictures
 
         if options.data == SYNTHETIC:
             return SyntheticPictures(options.num, options.size, options.seed)
-        folder = real_folder(CAT) if options.data == REAL else Path(options.data)
+        folder = data_folder(options.data, CAT)
         if (folder / LIGHTS).is_file():
             return PhotometricStereo(folder, options.size, options.num)
         return PhotographFolder(folder, options.size, options.num)
@@ -87,6 +88,9 @@ class IntrinsicDecomposition(Family):
     def task(self, options: Namespace) -> IntrinsicTask:
         from nsr.priors.networks.intrinsic_decomposition.task import IntrinsicTask
 
+        check_at_least(options, 2, "width")
+        check_at_least(options, 1, "discriminator_width")
+        check_at_least(options, 0, "wt_decay")
         return IntrinsicTask(
             options.method,
             options.width,
@@ -97,6 +101,13 @@ class IntrinsicDecomposition(Family):
             options.wt_decay,
             backbone_given=bool(options.backbone or options.sfsnet_weights) or options.finetune is not None,
         )
+
+    def prepare_test(self, task: IntrinsicTask, options: Namespace) -> None:
+        from nsr.priors.networks.intrinsic_decomposition.faces import read_light
+
+        check_at_least(options, 0, "size")
+        if options.light:
+            read_light(Path(options.light))  # what is wrong with it is said before anything is written
 
     def write_results(self, prediction: dict, sample: Sample, folder: Path, options: Namespace) -> None:
         from nsr.priors.networks.intrinsic_decomposition.faces import read_light

@@ -57,6 +57,8 @@ class PhotographFolder(Dataset):
                     f"{mask_path}: is {mask.shape[2]}x{mask.shape[1]}, but its picture is "
                     f"{image.shape[2]}x{image.shape[1]}; they must agree"
                 )
+            if not (mask > 127).any():
+                raise NsrError(f"{mask_path}: is empty; nothing is left to look at")
         return photograph(image, mask, self.short_side) | {"name": path.stem, "scene": self.scenes[index]}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nsr.errors import NsrError
 from nsr.priors.networks.common.family import Family
+from nsr.priors.networks.common.options import check_at_least
 
 if TYPE_CHECKING:
     from nsr.priors.networks.common.samples import Sample, SampleDataset
@@ -84,8 +86,7 @@ class ShapeFromShading(Family):
         )
 
     def prepare_test(self, task: ReliefTask, options: Namespace) -> None:
-        if options.confidence < 0:
-            raise NsrError(f"--confidence is {options.confidence}; it is a number of passes, from 0 on")
+        check_at_least(options, 0, "confidence")
         task.passes, task.rig = options.confidence, _recipe(options).rig
 
     def write_results(self, prediction: dict, sample: Sample, folder: Path, options: Namespace) -> None:
@@ -114,9 +115,9 @@ class ShapeFromShading(Family):
 
     def _frames(self, options: Namespace, *, for_test: bool) -> SampleDataset:
         """The first ``--num`` frames of ``--data``."""
-        from nsr.priors.networks.common.options import REAL, SYNTHETIC
+        from nsr.priors.networks.common.options import SYNTHETIC
         from nsr.priors.networks.common.photometric import CAT, LIGHTS
-        from nsr.priors.networks.common.real_data import real_folder
+        from nsr.priors.networks.common.real_data import data_folder
         from nsr.priors.networks.shape_from_shading.folder import FIRST_TEST, MAPS, ReliefFolder, sample_numbers
         from nsr.priors.networks.shape_from_shading.generate import SyntheticReliefs
         from nsr.priors.networks.shape_from_shading.photometric_stereo import PhotometricFolder
@@ -124,9 +125,7 @@ class ShapeFromShading(Family):
         recipe = _recipe(options)
         if options.data == SYNTHETIC:
             return SyntheticReliefs(options.num, recipe, options.seed)
-        folder = real_folder(CAT) if options.data == REAL else Path(options.data)
-        if not folder.is_dir():
-            raise NsrError(f"{folder}: there is no such folder; --data takes synthetic, real or a folder")
+        folder = data_folder(options.data, CAT)
         if (folder / LIGHTS).is_file():
             return PhotometricFolder(folder, recipe.rig, recipe.pitch)
         numbers = sample_numbers(folder)
@@ -171,16 +170,15 @@ def _recipe(options: Namespace) -> Recipe:
     unknown = set(options.kinds or ()) - KINDS.keys()
     if unknown:
         raise NsrError(f"--kinds: there is no relief {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}")
+    check_at_least(options, 8, "pitch", "frame")
+    check_at_least(options, 0, "texture", "noise")
+    for name in ("focal", "centre", "lamp", "wavelength", "steepness"):
+        if not all(math.isfinite(value) for value in getattr(options, name) or ()):
+            raise NsrError(f"--{name}: give finite numbers")
     for name in ("wavelength", "steepness"):
         low, high = getattr(options, name)
         if not 0 < low <= high:
             raise NsrError(f"--{name} {low:g} {high:g}: give two numbers above 0, the smaller first")
-    for name in ("pitch", "frame"):
-        if getattr(options, name) < 8:
-            raise NsrError(f"--{name} is {getattr(options, name):g} pixels; give at least 8")
-    for name in ("texture", "noise"):
-        if not getattr(options, name) >= 0:
-            raise NsrError(f"--{name} is {getattr(options, name):g}; give 0 or more")
     if not min(options.focal) > 0:
         raise NsrError(f"--focal {options.focal[0]:g} {options.focal[1]:g}: give two numbers above 0")
     plain = Recipe()

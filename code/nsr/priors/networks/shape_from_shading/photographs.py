@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nsr.errors import NsrError
 from nsr.priors.networks.shape_from_shading.rig import Rig, blurred
 
 SHADOW_REACH = 0.012  # metres along the ray to the lamp within which the relief can stand in the light
@@ -93,11 +94,11 @@ def low_resolution_depth(
         ``[H, W]`` float64 metres.
 
     Raises:
-        ValueError: fewer than six pixels are known.
+        NsrError: fewer than six pixels are known.
     """
     known = int(np.count_nonzero(on_line))
     if known < 6:
-        raise ValueError(f"{known} pixels with a measured depth; a surface needs six")
+        raise NsrError(f"the mask leaves {known} pixels on the lines of the grid; a smooth depth needs six")
     height, width = measured.shape
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)

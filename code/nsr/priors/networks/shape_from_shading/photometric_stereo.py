@@ -9,6 +9,7 @@ from scipy.sparse import coo_matrix, identity
 from scipy.sparse.linalg import spsolve
 from torch.utils.data import Dataset
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.photometric import LitPictures, photometric_normals
 from nsr.priors.networks.common.samples import Sample
 from nsr.priors.networks.shape_from_shading.generate import as_tensors
@@ -25,7 +26,8 @@ class PhotometricFolder(Dataset):
     would hit it, interpolated.
 
     Raises:
-        NsrError: the folder lacks a file, or the lights and the pictures differ in number.
+        NsrError: the folder lacks a file, the lights and the pictures differ in number, or, when the sample is read,
+            the mask leaves next to nothing.
     """
 
     def __init__(self, folder: str | Path, rig: Rig, pitch: float):
@@ -43,6 +45,8 @@ class PhotometricFolder(Dataset):
         normal, albedo = photometric_normals(pictures, self.lit.lights)
         facing = (normal * self.rig.rays(*mask.shape)).sum(-1) < -0.1
         mask = mask & (albedo > 0) & facing
+        if not mask.any():
+            raise NsrError(f"{self.lit.mask_file}: leaves no pixel that is lit and faces the camera")
         depth = integrated_depth(normal, mask, self.rig)
         _, on_line = sparse_lines(self.rig, np.where(mask, depth, 1.0), self.pitch)
         low = low_resolution_depth(depth, on_line & mask, self.pitch)
