@@ -66,6 +66,29 @@ def test_the_newest_run_is_tested_where_none_is_named(nsr, tmp_path):
     assert (tmp_path / "toy" / "newer" / "test_synthetic").is_dir()
 
 
+def test_a_checkpoint_named_by_its_file_is_tested_in_its_own_run(nsr, tmp_path, monkeypatch):
+    assert nsr("train", "--verbose", 0, "--epoch", 1) == 0
+    monkeypatch.chdir(tmp_path)
+    assert nsr("test", "--num", 1, "--verbose", 0, "--checkpoint", "toy/default/final.pt") == 0
+    assert (tmp_path / "toy" / "default" / "test_synthetic" / "metrics.csv").is_file()
+    assert [path.name for path in (tmp_path / "toy").iterdir()] == ["default"]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--num", 0), ("--num", -1), ("--seed", -1), ("--panels", -1)])
+def test_bad_flags_of_a_test_are_told_in_one_line(nsr, tmp_path, capsys, flag, value):
+    assert nsr("test", flag, value) == 2
+    errors = capsys.readouterr().err
+    assert f"{flag} is {value}; it must be at least" in errors and errors.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_below_a_file_are_refused_in_one_line(nsr, tmp_path, capsys):
+    (tmp_path / "toy").write_text("no folder")
+    assert nsr("train", "--verbose", 0, "--epoch", 1) == 2
+    errors = capsys.readouterr().err
+    assert "a file stands where a folder is needed" in errors and errors.count("\n") == 1
+
+
 def test_checkpoints_that_do_not_fit_are_refused(nsr, tmp_path, capsys):
     assert nsr("train", "--verbose", 0, "--epoch", 1) == 0
     best = tmp_path / "toy" / "default" / "best.pt"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from nsr.errors import NsrError
 from nsr.priors.networks.common.progress import Progress, rate_factor
+from nsr.priors.networks.common.splits import split_by_scene
 from nsr.priors.networks.common.task import Descent, Stage, enter_stage
 from nsr.state_file import read_state
 
@@ -189,6 +190,17 @@ def test_the_clip_bounds_the_step():
     [
         (["--batch", 0], "--batch is 0; it must be at least 1"),
         (["--lr", 0], "--lr is 0.0; it must be above 0"),
+        (["--lr", "inf"], "--lr is inf; it must be above 0 and finite"),
+        (["--width", 0], "--width is 0; it must be at least 1"),
+        (["--seed", -1], "--seed is -1; it must be at least 0"),
+        (["--workers", -1], "--workers is -1"),
+        (["--clip", "nan"], "--clip is nan"),
+        (["--seconds", "nan"], "--seconds is nan"),
+        (["--seconds", 1e-9], "--seconds 1e-09 is over before the first step"),
+        (["--warmup", 2], "--warmup is 2.0; it is a part of the run"),
+        (["--name", "../elsewhere"], "--name '../elsewhere': a run is named as a folder is"),
+        (["--name", ""], "--name '': a run is named as a folder is"),
+        (["--name", "shipped"], "--name 'shipped': a run is named as a folder is"),
         (["--drop", 1], "--drop is 1.0"),
         (["--val", 1], "--val is 1.0; it is the part of the scenes"),
         (["--num", 2], "leaves none to train on"),
@@ -203,7 +215,7 @@ def test_bad_flags_are_told_in_one_line(nsr, tmp_path, capsys, flags, told):
     assert nsr("train", "--verbose", 0, *flags) == 2
     errors = capsys.readouterr().err
     assert told in errors and errors.count("\n") == 1
-    assert not list(tmp_path.rglob("*.pt"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_is_neither_overwritten_nor_continued_as_another_network(nsr, tmp_path, capsys):
@@ -221,4 +233,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(nsr, tmp_path, monkeypatch, cap
     assert nsr("train", "--verbose", 0, "--val", 0) == 2
     errors = capsys.readouterr().err
     assert "the training diverged: the loss squared is nan; lower --lr" in errors and errors.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_validation_that_is_not_finite_stops_the_run(nsr, tmp_path, monkeypatch, capsys):
+    (held_out, *_) = split_by_scene([f"scene{index // 2}" for index in range(8)], 0.3, 0)[1]
+    monkeypatch.setenv("TOY_POISON", str(held_out))
+    assert nsr("train", "--verbose", 0) == 2
+    assert "the training diverged: the loss squared is nan" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    descent = Descent(torch.optim.SGD([weight], lr=1.0), clip=1.0)
+    with pytest.raises(NsrError, match="the loss gradient is inf"):
+        descent.step({"root": weight.sqrt().sum()})  # 0, of infinite slope
+    assert weight.item() == 0

@@ -140,6 +140,7 @@ def test_background_erosion_and_holes(frame_folder):
     plain = frames[0]
     near = Prepared(frames, background=1.0)[0]
     assert near["noisy"].max() <= 1 and near["mask"].sum() == (plain["depth"] <= 1).sum() > 0
+    assert torch.equal(near["beyond"] > 0, plain["noisy"] > 1)
     without = Prepared(frames, holes_count=False)[0]
     assert torch.equal(without["mask"] > 0, plain["noisy"] > 0)
     eroded = Prepared(frames, erode=1)[0]["noisy"] > 0

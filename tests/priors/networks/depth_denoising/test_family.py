@@ -115,6 +115,32 @@ def test_bad_flags_of_training(nsr, frame_folder, capsys, flags, told):
     assert told in errors and errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--tile", -5], "--tile is -5; it must be at least 0"),
+        (["--erode", -1], "--erode is -1; it must be at least 0"),
+        (["--background", "nan"], "--background is nan; it must be at least 0"),
+        (["--replay", "film.txt"], "--replay film.txt: a film's name ends in .mp4"),
+    ],
+)
+def test_bad_flags_of_a_test(nsr, frame_folder, capsys, flags, told):
+    assert train(nsr, frame_folder, "--epoch", 1) == 0
+    assert nsr("test", "--data", frame_folder, *flags) == 2
+    errors = capsys.readouterr().err
+    assert told in errors and errors.count("\n") == 1
+
+
+def test_background_that_was_taken_out_stays_out(nsr, frame_folder, tmp_path):
+    assert train(nsr, frame_folder, "--epoch", 1) == 0
+    results = tmp_path / "runs" / "depth-denoising" / "default" / f"test_{frame_folder.name}"
+    noisy = read_depth(frame_folder / "res-0.png")
+    for farthest in (float(np.median(noisy[noisy > 0])), 0.1):  # which leaves half of it, and nothing
+        assert nsr("test", "--data", frame_folder, "--num", 1, "--verbose", 0, "--background", farthest) == 0
+        denoised = read_depth(results / "denoised" / "res_denoised-0.png")
+        assert ((denoised == 0) == (noisy > farthest)).all()
+
+
 def test_a_section_or_plane_outside_is_refused(nsr, frame_folder, capsys):
     assert train(nsr, frame_folder, "--epoch", 1) == 0
     for flag, value in (("--section", "0,0,96,10"), ("--plane", "90,2,30,12")):

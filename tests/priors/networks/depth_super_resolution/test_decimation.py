@@ -82,7 +82,7 @@ def test_noise_is_millimetres_seeded_and_on_valid_pixels_alone():
     assert (first[..., 64:] - 1.5).std().item() == pytest.approx(0.005, rel=0.05)
 
 
-@pytest.mark.parametrize("arguments", [{"kind": "lanczos"}, {"blur": -1}, {"noise": -0.1}])
+@pytest.mark.parametrize("arguments", [{"kind": "lanczos"}, {"blur": -1}, {"noise": -0.1}, {"blur": float("nan")}])
 def test_what_cannot_be_is_refused(arguments):
     with pytest.raises(NsrError):
         Degradation(**arguments)

@@ -82,7 +82,7 @@ def test_prepared_data_keep_their_own_split(nsr, folder, tmp_path, capsys):
     [
         (("--factor", 8), "enlarges by 2, 4, not by 8"),
         (("--degradation", "interval"), "trained on area"),
-        (("--noise", -1), "cannot be negative"),
+        (("--noise", -1), "must be finite, from 0 on"),
         (("--data", "nowhere"), "nowhere: is no folder"),
     ],
 )

@@ -36,6 +36,7 @@ def test_no_scan_is_on_both_sides_and_every_map_on_one(raw, tmp_path):
     assert has_index(tmp_path / "out") and not has_index(raw)
     sides = [read_index(tmp_path / "out", side).scenes for side in (TRAIN, VALIDATION)]
     assert len(sides[0]) == 9 and len(sides[1]) == 6
+    assert read_index(tmp_path / "out", TRAIN, 4).scenes == sides[0][:4]
     assert not set(sides[0]) & set(sides[1])
 
 

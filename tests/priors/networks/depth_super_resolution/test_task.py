@@ -1,6 +1,6 @@
 import pytest
 import torch
-
+from nsr.errors import NsrError
 from nsr.priors.networks.common.metrics import rmse_mm
 from nsr.priors.networks.common.samples import as_batch
 from nsr.priors.networks.depth_super_resolution.decimation import Degradation, decimate
@@ -74,6 +74,13 @@ def test_enlarging_reads_the_map_as_it_is(sample):
     torch.testing.assert_close(maps["bicubic"], upsample(full["depth"][None], 4, 0.5)[0])
     assert task.measure(maps, full) == {}
     assert [panel.title for panel in task.panels(maps, full)] == ["input", "bicubic", "stage x2", "stage x4", "fused"]
+
+
+def test_a_map_of_which_nothing_is_left_is_told(sample):
+    mask = torch.zeros_like(sample["mask"])
+    mask[..., 3, 5] = 1
+    with pytest.raises(NsrError, match="nothing valid is left of it once it is 4 times smaller"):
+        make_task(4, Degradation("area")).predict({**sample, "mask": mask})
 
 
 def test_noise_at_test_is_the_same_every_time_and_differs_from_frame_to_frame(sample):

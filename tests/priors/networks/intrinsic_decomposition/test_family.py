@@ -184,6 +184,10 @@ def test_pictures_larger_than_the_patch_are_cut_by_the_stride(tmp_path):
         (("--method", "2", "--backbone", "a.pt"), "trains from scratch"),
         (("--sfsnet-weights", "missing.pth"), "no such file"),
         (("--mix", "missing"), "no such"),
+        (("--weight", "albedo=nan"), "write a term and a number"),
+        (("--size", "0"), "--size is 0; it must be at least 1"),
+        (("--width", "1"), "--width is 1; it must be at least 2"),
+        (("--method", "5", "--patch", "16", "--stride", "16"), "method 5 judges 32 pixels or more"),
     ],
 )
 def test_bad_flags_are_one_line_and_leave_no_run(arguments, message, tmp_path, capsys):

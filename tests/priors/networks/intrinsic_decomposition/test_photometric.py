@@ -73,6 +73,9 @@ def test_photographs_are_scaled_and_masked(tmp_path):
     Image.new("L", (5, 5)).save(tmp_path / "mask" / "b.png")
     with pytest.raises(NsrError, match="is 5x5, but its picture is 60x40"):
         PhotographFolder(tmp_path)[1]
+    Image.new("L", (60, 40)).save(tmp_path / "mask" / "b.png")
+    with pytest.raises(NsrError, match="b.png: is empty"):
+        PhotographFolder(tmp_path)[1]
 
 
 def test_the_real_cat_has_normals_that_explain_its_pictures():

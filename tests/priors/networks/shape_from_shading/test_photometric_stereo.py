@@ -61,6 +61,16 @@ def test_what_a_folder_lacks_is_told(tmp_path):
         PhotometricFolder(without, RIG, 8.0)
 
 
+@pytest.mark.parametrize(("pixels", "told"), [(0, "ball.mask.png: leaves no pixel"), (1, "a smooth depth needs six")])
+def test_a_mask_that_leaves_next_to_nothing_is_told(tmp_path, pixels, told):
+    folder = write_folder(tmp_path / "ball")
+    mask = np.zeros((32, 32), np.uint8)
+    mask[16, 16 : 16 + pixels] = 255
+    cv2.imwrite(str(folder / "ball.mask.png"), mask)
+    with pytest.raises(NsrError, match=told):
+        PhotometricFolder(folder, RIG, 8.0)[0]
+
+
 def test_a_photographed_object_becomes_a_sample():
     root = os.environ.get("NSR_DATA")
     if not root:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nsr.errors import CheckpointError
 from nsr.priors.networks.common.family import Family
@@ -70,18 +72,26 @@ def load_modules(task: Task, state: dict, path: Path) -> None:
         CheckpointError: names or shapes differ; the message says which.
     """
     for name, module in task.modules().items():
-        held, own = state["modules"].get(name, {}), module.state_dict()
-        shapes = [key for key in own.keys() & held.keys() if own[key].shape != held[key].shape]
-        differences = {
-            "lacks": own.keys() - held.keys(),
-            "has besides": held.keys() - own.keys(),
-            "has in another shape": shapes,
-        }
-        told = "; ".join(
-            f"{what} {len(keys)} ({', '.join(sorted(keys)[:3])}{', ...' * (len(keys) > 3)})"
-            for what, keys in differences.items()
-            if keys
-        )
-        if told:
-            raise CheckpointError(f"{path}: the weights do not fit the {name} of this family: it {told}")
+        held = state["modules"].get(name, {})
+        require_same_weights(held, module.state_dict(), f"{path}: the weights do not fit the {name} of this family")
         module.load_state_dict(held)
+
+
+def require_same_weights(held: Mapping[str, Tensor], own: Mapping[str, Tensor], message: str) -> None:
+    """Refuse ``held`` weights whose names or shapes are not those of a network's ``own``.
+
+    Raises:
+        CheckpointError: ``message``, and what differs: counted, with the first few named.
+    """
+    differences = {
+        "lacks": own.keys() - held.keys(),
+        "has besides": held.keys() - own.keys(),
+        "has in another shape": [name for name in own.keys() & held.keys() if own[name].shape != held[name].shape],
+    }
+    told = "; ".join(
+        f"{what} {len(names)} ({', '.join(sorted(names)[:3])}{', ...' * (len(names) > 3)})"
+        for what, names in differences.items()
+        if names
+    )
+    if told:
+        raise CheckpointError(f"{message}: it {told}")

@@ -111,7 +111,7 @@ def check_test_options(options: Namespace) -> None:
 
 
 def check_at_least(options: Namespace, least: int, *names: str) -> None:
-    """Refuse flags that are below ``least`` or not finite; one that was not given passes.
+    """Refuse flags that are below ``least`` or no finite number; one that was not given passes.
 
     Raises:
         NsrError: one is.
@@ -119,7 +119,7 @@ def check_at_least(options: Namespace, least: int, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if value is not None and not (value >= least and math.isfinite(value)):
-            raise NsrError(f"--{name.replace('_', '-')} is {value:g}; it must be finite and at least {least}")
+            raise NsrError(f"--{name.replace('_', '-')} is {value:g}; it must be at least {least}")
 
 
 def add_test_arguments(parser: ArgumentParser, defaults: dict[str, object]) -> None:

@@ -145,7 +145,8 @@ class Prepared(Dataset):
         dataset: frames.
         holes_count: holes of the noisy depth are learnt to be filled; else they are left out of the mask.
         erode: pixels about holes that become holes too, where outlines are least certain.
-        background: metres, beyond which depth is as if it were not there; 0 keeps all.
+        background: metres, beyond which depth is as if it were not there; 0 keeps all.  What was measured there is then
+            1 in one more map, ``beyond``: it is no hole to be filled.
     """
 
     def __init__(self, dataset, holes_count: bool = True, erode: int = 0, background: float = 0.0):
@@ -159,7 +160,8 @@ class Prepared(Dataset):
         sample = dict(self.dataset[index])
         noisy, depth, mask = sample["noisy"], sample["depth"], sample["mask"]
         if self.background > 0:
-            noisy, mask = noisy * (noisy <= self.background), mask * (depth <= self.background)
+            sample["beyond"] = (noisy > self.background).to(noisy.dtype)
+            noisy, mask = noisy * (1 - sample["beyond"]), mask * (depth <= self.background)
         if self.erode > 0:
             kernel = np.ones((2 * self.erode + 1, 2 * self.erode + 1), np.uint8)
             kept = cv2.erode((noisy[0] > 0).numpy().astype(np.uint8), kernel, borderValue=1)

@@ -45,19 +45,20 @@ class DenoisingTask(Task):
         return _CENTIMETRES * error.abs().sum() / batch["mask"].sum().clamp(min=1)
 
     def predict(self, sample: Sample) -> dict[str, Tensor]:
+        """``depth`` ``[1, H, W]`` in metres, holes filled; 0 where the background was taken out."""
         stacked = torch.cat([sample["noisy"], sample["infrared"]])
         depth = apply_in_tiles(
             lambda maps: self.network(maps[:, :1], maps[:, 1:]), stacked, self.tile, self.overlap, MULTIPLE
         )
-        return {"depth": depth}
+        return {"depth": depth * (1 - sample["beyond"]) if "beyond" in sample else depth}
 
     def measure(self, prediction: dict[str, Tensor], sample: Sample) -> dict[str, float]:
         """Millimetres over measured pixels, for the noisy depth, two classical filters and the prediction; then over
         those of them that are away from outlines, and over holes."""
         noisy, truth, predicted = sample["noisy"], sample["depth"], prediction["depth"]
-        measured = sample["mask"] * (noisy > 0)
-        holes = sample["mask"] * (noisy <= 0)
-        if not sample["mask"].any():
+        mask = sample["mask"] * (predicted > 0)
+        measured, holes = mask * (noisy > 0), mask * (noisy <= 0)
+        if not mask.any():
             return {"holes": float((noisy <= 0).float().mean())}
         inside = measured * _away_from_outlines(truth)
         error = (predicted - truth)[measured > 0] * 1000
@@ -73,19 +74,20 @@ class DenoisingTask(Task):
             "noisy_inside_rmse_mm": rmse_mm(noisy, truth, inside),
             "inside_rmse_mm": rmse_mm(predicted, truth, inside),
             "hole_rmse_mm": rmse_mm(predicted, truth, holes),
-            "holes": float(holes.sum() / sample["mask"].sum()),
+            "holes": float(holes.sum() / mask.sum()),
         }
 
     def panels(self, prediction: dict[str, Tensor], sample: Sample) -> list[Panel]:
         noisy, predicted = sample["noisy"][0].numpy(), prediction["depth"][0].numpy()
-        limits = (float(torch.quantile(prediction["depth"].flatten()[::7], 0.01)), float(prediction["depth"].max()))
         nothing = float("nan")
+        shown = predicted[predicted > 0]
+        limits = (float(np.quantile(shown, 0.01)), float(shown.max())) if shown.size else (0.0, 1.0)
         drawn = [
             Panel("infrared", sample["infrared"][0].numpy()),
             Panel("noisy depth", np.where(noisy > 0, noisy, nothing), limits, "m"),
-            Panel("denoised depth", predicted, limits, "m"),
+            Panel("denoised depth", np.where(predicted > 0, predicted, nothing), limits, "m"),
         ]
-        known = sample["mask"][0].numpy() > 0
+        known = (sample["mask"][0].numpy() > 0) & (predicted > 0)
         if known.any():
             truth, span = sample["depth"][0].numpy(), (-_ERROR_MM, _ERROR_MM)
             drawn += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,6 +195,8 @@ def _weights(texts: list[str]) -> dict[str, float]:
         term, _, factor = text.partition("=")
         try:
             weights[term] = float(factor)
+            if not math.isfinite(weights[term]):
+                raise ValueError(f"{factor} is no factor")
         except ValueError as error:
             raise NsrError(f"--weight {text}: write a term and a number, as in albedo=0.5") from error
     return weights

@@ -23,6 +23,7 @@ from nsr.priors.networks.intrinsic_decomposition.measures import decomposition_f
 from nsr.priors.networks.intrinsic_decomposition.methods import BACKBONE_SHARE, METHODS, Method, Phase, backbone_phase
 from nsr.priors.networks.intrinsic_decomposition.network import IntrinsicNetwork
 
+_LEAST_SIZE = {"patch": 32, "convolutional": 8}  # pixels, of what a discriminator can judge
 _SHADING_SHOWN = 2.0  # shading that a panel draws white
 
 
@@ -61,6 +62,9 @@ class IntrinsicTask(Task):
         self.method = METHODS[method]
         self.network = IntrinsicNetwork(self.method, width, drop).to(memory_format=torch.channels_last)
         self.discriminator: nn.Module | None = None
+        least = _LEAST_SIZE.get(self.method.discriminator, 1)
+        if size < least:
+            raise NsrError(f"--patch {size}: the discriminator of method {method} judges {least} pixels or more")
         if self.method.discriminator == "patch":
             self.discriminator = PatchDiscriminator(discriminator_width)
         elif self.method.discriminator == "convolutional":

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from nsr.errors import CheckpointError
+from nsr.priors.networks.common.checkpoints import read_checkpoint, require_same_weights
 from nsr.priors.networks.intrinsic_decomposition.backbone import ORIGINAL_WIDTH, SfSNet
 from nsr.priors.networks.intrinsic_decomposition.illumination import change_frame
 
 _PARTS = ("weight", "bias", "running_mean", "running_var")
 _CONVOLUTION = _PARTS[:2]
+_NO_FIT = "these weights do not fit SfSNet"
 _COUNTER = "num_batches_tracked"  # which older files lack and nothing here uses
 
 
@@ -60,10 +62,9 @@ def import_sfsnet(path: Path, backbone: SfSNet) -> None:
             f"{path}: SfSNet's weights are for width {ORIGINAL_WIDTH}, not {len(own['stem.conv3.weight'])}; "
             f"give --width {ORIGINAL_WIDTH}"
         )
-    theirs = {name for name in state if not name.endswith(_COUNTER)}
-    expected = set(NAMES.values())
-    shapes = [name for ours, name in NAMES.items() if name in state and state[name].shape != own[ours].shape]
-    _refuse(path, {"lacks": expected - theirs, "has besides": theirs - expected, "has in another shape": shapes})
+    theirs = {name: values for name, values in state.items() if not name.endswith(_COUNTER)}
+    expected = {name: own[ours] for ours, name in NAMES.items()}
+    require_same_weights(theirs, expected, f"{path}: {_NO_FIT}")
     imported = {ours: state[name] for ours, name in NAMES.items()}
     for part in _CONVOLUTION:
         imported[f"normal_generator.conv3.{part}"] = change_frame(imported[f"normal_generator.conv3.{part}"], dim=0)
@@ -76,7 +77,6 @@ def backbone_of_checkpoint(path: Path, backbone: nn.Module) -> None:
     Raises:
         CheckpointError: the file cannot be read, is of another family, or its backbone does not fit.
     """
-    from nsr.priors.networks.common.checkpoints import read_checkpoint
     from nsr.priors.networks.intrinsic_decomposition.family import FAMILY
 
     prefix = "backbone."
@@ -85,12 +85,7 @@ def backbone_of_checkpoint(path: Path, backbone: nn.Module) -> None:
         for name, values in read_checkpoint(path, FAMILY)["modules"]["network"].items()
         if name.startswith(prefix)
     }
-    own = backbone.state_dict()
-    shapes = [name for name in own.keys() & held.keys() if own[name].shape != held[name].shape]
-    _refuse(
-        path,
-        {"lacks": own.keys() - held.keys(), "has besides": held.keys() - own.keys(), "has in another shape": shapes},
-    )
+    require_same_weights(held, backbone.state_dict(), f"{path}: {_NO_FIT}")
     backbone.load_state_dict(held)
 
 
@@ -106,14 +101,3 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(values, Tensor) for values in state.values()):
         raise CheckpointError(f"{path}: holds something else than named weights; give a state dict")
     return state
-
-
-def _refuse(path: Path, differences: dict[str, object]) -> None:
-    """Raise an error that counts and names what differs; nothing where nothing does."""
-    told = "; ".join(
-        f"{what} {len(names)} ({', '.join(sorted(names)[:3])}{', ...' * (len(names) > 3)})"
-        for what, names in differences.items()
-        if names
-    )
-    if told:
-        raise CheckpointError(f"{path}: these weights do not fit SfSNet: it {told}")
