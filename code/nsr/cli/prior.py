@@ -111,6 +111,9 @@ def _export(arguments: argparse.Namespace) -> int:
 
     if arguments.scene is not None:
         return export_bundles(arguments)
+    for name in ("then", "input", "scene_unit", "cam_file"):
+        if getattr(arguments, name):
+            raise NsrError(f"--{name} is of a scene's views: give --scene too")
     if arguments.path is None:
         raise NsrError("nsr prior export needs the path of a file to write, or --scene to run the network over")
     family = arguments.family

@@ -82,6 +82,23 @@ def test_bad_flags_of_a_test_are_told_in_one_line(nsr, tmp_path, capsys, flag, v
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_that_gives_no_numbers_is_told(nsr, tmp_path, capsys):
+    assert nsr("train", "--verbose", 0, "--epoch", 1) == 0
+    state = read_state(tmp_path / "toy" / "default" / "best.pt")
+    state["modules"]["network"]["decoder.bias"][:] = float("nan")
+    write_state(tmp_path / "toy" / "default" / "best.pt", state)
+    assert nsr("test", "--verbose", 0) == 2
+    errors = capsys.readouterr().err
+    assert "the depth that the network gives is not finite" in errors and errors.count("\n") == 1
+    assert not (tmp_path / "toy" / "default" / "test_synthetic").exists()
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--then", "toy"), ("--scene_unit", "mm"), ("--input", "bundles")])
+def test_flags_of_scenes_need_one(nsr, tmp_path, capsys, flag, value):
+    assert nsr("export", tmp_path / "net.onnx", flag, value) == 2
+    assert f"{flag} is of a scene's views: give --scene too" in capsys.readouterr().err
+
+
 def test_results_below_a_file_are_refused_in_one_line(nsr, tmp_path, capsys):
     (tmp_path / "toy").write_text("no folder")
     assert nsr("train", "--verbose", 0, "--epoch", 1) == 2

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from nsr.errors import NsrError
 from nsr.priors.networks.common.checkpoints import task_from_checkpoint
 from nsr.priors.networks.common.family import Family
 from nsr.priors.networks.common.logs import write_table
@@ -60,12 +61,22 @@ def test_family(
 
 
 def evaluate(task: Task, sample: Sample) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-    """Predict one frame; returns the maps on the CPU and the figures, the time it took among them."""
+    """Predict one frame; returns the maps on the CPU and the figures, the time it took among them.
+
+    Raises:
+        NsrError: the network gives values that are not finite.
+    """
     on_device = to_device(sample, task.device)
     started = time.perf_counter()
     with torch.inference_mode():
         prediction = to_device(task.predict(on_device), "cpu")  # waits for the device
     spent = (time.perf_counter() - started) * 1000
+    for name, values in prediction.items():
+        if not torch.isfinite(values).all():
+            raise NsrError(
+                f"{sample['scene']}/{sample['name']}: the {name} that the network gives is not finite; its training "
+                "diverged, or the checkpoint is damaged: take another with --checkpoint"
+            )
     return prediction, {**task.measure(prediction, sample), "milliseconds": spent}
 
 

@@ -69,7 +69,9 @@ def add_train_arguments(parser: ArgumentParser, defaults: dict[str, object]) -> 
         help="of the rate: down to 1%% along a cosine, or a tenth after 50, 75 and 90%% of the run "
         "(default: %(default)s)",
     )
-    learning.add_argument("--warmup", type=float, default=0.02, help="part of the run over which the rate rises")
+    learning.add_argument(
+        "--warmup", type=float, default=0.02, help="part of the run over which the rate rises (default: %(default)s)"
+    )
     learning.add_argument(
         "--clip", type=float, default=1.0, help="largest norm of a gradient; 0: any (default: %(default)s)"
     )
