@@ -160,6 +160,8 @@ def test_data_are_prepared_by_families_that_say_so(nsr, toy, monkeypatch, capsys
 def test_without_a_run_or_a_shipped_checkpoint_the_way_to_make_one_is_told(nsr, capsys):
     assert nsr("test") == 2
     assert "make one with: nsr prior train toy" in capsys.readouterr().err
+    assert nsr("test", "--checkpoint", "final") == 2
+    assert "what ships is a best checkpoint alone; leave out --checkpoint final" in capsys.readouterr().err
 
 
 def test_a_family_without_a_format_says_so(nsr, tmp_path, capsys):

@@ -46,6 +46,8 @@ def find_checkpoint(output: str | Path, family: str, name: str | None, which: st
     parent = Path(output) / family
     runs = sorted((path.parent for path in parent.glob(f"*/{FINAL}")), key=lambda run: (run / FINAL).stat().st_mtime)
     if name == SHIPPED or (name is None and not runs):
+        if which != "best":
+            raise CheckpointError(f"{family}: what ships is a best checkpoint alone; leave out --checkpoint {which}")
         return shipped(family)
     run = parent / name if name else runs[-1]
     there = ", ".join(sorted(found.name for found in runs)) or "none"
