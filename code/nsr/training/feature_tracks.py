@@ -82,10 +82,8 @@ def _match(features: list[Features], pair: tuple[int, int], fundamental: np.ndar
     none = np.zeros(0, dtype=np.int64)
     if min(len(a.pixels), len(b.pixels)) < 2:
         return _Match(*pair, none, none, np.zeros(0))
-    one, other = (torch.from_numpy(np.column_stack([each.pixels, np.ones(len(each.pixels))])) for each in (a, b))
-    in_second, in_first = one @ torch.from_numpy(fundamental.T), other @ torch.from_numpy(fundamental)
-    norms = [lines[:, :2].norm(dim=1).clamp_min(1e-12) for lines in (in_second, in_first)]
-    distance = (in_second @ other.T).abs() / torch.minimum(norms[0].unsqueeze(1), norms[1])
+    one, other = (np.column_stack([each.pixels, np.ones(len(each.pixels))]) for each in (a, b))
+    distance = torch.maximum(_distances(one @ fundamental.T, other), _distances(other @ fundamental, one).T)
     unlike = 2 - 2 * torch.from_numpy(a.descriptors) @ torch.from_numpy(b.descriptors).T
     unlike[distance > reach] = torch.inf
     forward, best = unlike.topk(2, dim=1, largest=False)
@@ -95,6 +93,12 @@ def _match(features: list[Features], pair: tuple[int, int], fundamental: np.ndar
     clear = (forward[:, 0] < RATIO**2 * forward[:, 1]) & (backward[0] < RATIO**2 * backward[1])[there]
     kept = clear & (forward[:, 0] < MOST_UNLIKE) & (best_back[0][there] == index)
     return _Match(*pair, index[kept].numpy(), there[kept].numpy(), forward[kept, 0].double().numpy())
+
+
+def _distances(lines: np.ndarray, pixels: np.ndarray) -> torch.Tensor:
+    """``[N, M]`` distances in pixels of homogeneous ``pixels [M, 3]`` from ``lines [N, 3]``."""
+    lines = lines / np.maximum(np.linalg.norm(lines[:, :2], axis=1, keepdims=True), 1e-12)
+    return (torch.from_numpy(lines).float() @ torch.from_numpy(pixels).float().T).abs()
 
 
 def _joined(features: list[Features], matches: list[_Match]) -> FeatureTracks:
