@@ -78,12 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     server = start_server(arguments.host, arguments.port)
     try:
-        encoding = config.model.implicit_network.encoding
-        viewer = Viewer(server, follower, scene, make_encoding(encoding).levels, arguments.resolution)
-        if found is None:
-            print(f"{run_folder}: no checkpoint yet; the surface appears with the first")
-        print(f"{run_folder}: open http://{arguments.host}:{server.get_port()} in a browser; Ctrl-C ends", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            encoding = config.model.implicit_network.encoding
+            viewer = Viewer(server, follower, scene, make_encoding(encoding).levels, arguments.resolution)
+            if found is None:
+                print(f"{run_folder}: no checkpoint yet; the surface appears with the first")
+            address = f"http://{arguments.host}:{server.get_port()}"
+            print(f"{run_folder}: open {address} in a browser; Ctrl-C ends", flush=True)
             viewer.run(threading.Event())
     finally:
         with contextlib.redirect_stdout(io.StringIO()):  # it tells its own end

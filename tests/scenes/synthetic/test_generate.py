@@ -12,6 +12,7 @@ import trimesh
 from nsr.errors import SceneError
 from nsr.scenes.idr_folder import load_scene
 from nsr.scenes.synthetic import DEFAULT_SPEC, SHAPES, SyntheticSpec, make_scene
+from nsr.scenes.synthetic.sensors.spec import SensorSpec
 from nsr.scenes.synthetic.spec import ROOM_HALF_SIZE
 
 SMALL = SyntheticSpec(views=6, height=48, width=60, field_of_view=38.0, supersampling=2)
@@ -115,7 +116,7 @@ def test_light_is_told_in_world_coordinates(small_scene):
 
 def test_spec_is_kept_and_makes_the_same_scene_bit_for_bit(small_scene, tmp_path):
     kept = json.loads((small_scene / "ground_truth" / "spec.json").read_text())
-    make_scene(tmp_path / "again", SyntheticSpec(**kept))
+    make_scene(tmp_path / "again", SyntheticSpec(**{**kept, "sensors": SensorSpec(**kept["sensors"])}))
     files = sorted(path.relative_to(small_scene) for path in small_scene.rglob("*") if path.is_file())
     assert files == sorted(
         path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file()
