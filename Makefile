@@ -38,7 +38,7 @@ demo: $(VENV)/.ready $(SCENE)/cameras.npz
 	$(BIN)/nsr eval $(DEMO)
 
 test: $(VENV)/.ready-for-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs --numprocesses $(JOBS) --dist loadfile
 
 model: $(VENV)/.ready $(SCENE)/cameras.npz
 	$(BIN)/nsr train $(SCENE) --conf confs/small.conf --steps 4000

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
-from nsr.priors.networks.common.procedural.solids import render_solids
+from nsr.priors.networks.common.procedural.solids import RenderedSolids, render_solids
 from nsr.priors.networks.common.samples import Sample
 from nsr.scenes.synthetic.sensors.stereo import StereoSensor
 
@@ -15,20 +14,8 @@ _LEFT_BAND = 64  # columns that are made and cut off, so that not every window b
 _WHOLE_SHARE = 0.25  # of the windows, which keep that band
 
 
-class SimulatedFrames(Dataset):
-    """Random rooms through random stereo cameras, a scene each.
-
-    Args:
-        count: of frames; seed: equal seeds give equal frames.
-        size: height and width.
-    """
-
-    def __init__(self, count: int, seed: int, size: tuple[int, int] = (240, 320)):
-        self.seed, self.size = seed, size
-        self.scenes = [f"solids{seed}_{index:04d}" for index in range(count)]
-
-    def __len__(self) -> int:
-        return len(self.scenes)
+class SimulatedFrames(RenderedSolids):
+    """Random rooms through random stereo cameras, a scene each; arguments as ``RenderedSolids``."""
 
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng([self.seed, index])
