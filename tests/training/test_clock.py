@@ -30,6 +30,27 @@ def test_progress_by_time_counts_what_was_spent_before_a_resume():
     assert clock.finished
 
 
+def test_progress_begins_with_the_training_and_ends_on_time():
+    clock = Clock(TrainConfig(minutes=1000.0))
+    clock.spent_before = 30_000.0
+    clock.start()
+    assert clock.progress < 0.01
+    clock.spent_before = 45_000.0
+    assert clock.progress == pytest.approx(0.5, abs=0.01)
+    clock.step = 1
+    clock.start()  # a continued run
+    assert clock.progress == pytest.approx(0.5, abs=0.01)
+    clock.spent_before = 60_000.0
+    assert clock.finished
+
+
+def test_getting_ready_for_longer_than_the_run_ends_it():
+    clock = Clock(TrainConfig(minutes=1.0))
+    clock.spent_before = 61.0
+    clock.start()
+    assert clock.finished
+
+
 def test_a_run_without_a_length_is_refused():
     with pytest.raises(ConfigError, match="train.steps is 0; it must be at least 1"):
         Clock(TrainConfig(steps=0))

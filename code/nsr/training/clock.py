@@ -15,7 +15,8 @@ class Clock:
     """Progress in [0, 1] of a run that ends after so many steps or, with ``train.minutes``, so much time.
 
     Time is counted from the start of the process, so that reading the scene and carving the hull are part of it; a
-    continued run adds what was spent before.
+    continued run adds what was spent before.  Progress begins with the training: a run that began with its schedules
+    well under way would miss the coarse part, in which hollows are carved.
 
     Args:
         config: the length.
@@ -28,6 +29,12 @@ class Clock:
         self.seconds = config.minutes * 60
         self.step = 0
         self.spent_before = 0.0
+        self.prepared = 0.0  # seconds before the first step
+
+    def start(self) -> None:
+        """The training begins; a continued one began before."""
+        if self.step == 0:
+            self.prepared = self.elapsed
 
     @property
     def elapsed(self) -> float:
@@ -36,8 +43,10 @@ class Clock:
 
     @property
     def progress(self) -> float:
-        done = self.elapsed / self.seconds if self.seconds else self.step / self.steps
-        return min(done, 1.0)
+        if not self.seconds:
+            return min(self.step / self.steps, 1.0)
+        length = self.seconds - self.prepared
+        return min((self.elapsed - self.prepared) / length, 1.0) if length > 0 else 1.0
 
     @property
     def finished(self) -> bool:

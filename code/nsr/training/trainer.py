@@ -189,6 +189,7 @@ class Trainer:
     def run(self, run_folder: Path, progress: bool = True) -> Path:
         """Train until the clock runs out; returns the last checkpoint."""
         config, clock = self.config.train, self.clock
+        clock.start()
         next_plot = _next_mark(clock.progress, config.plot_freq)
         next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
         checkpoint = None
@@ -290,6 +291,7 @@ class Trainer:
         state = {
             "step": clock.step,
             "train_seconds": clock.elapsed,
+            "prepared_seconds": clock.prepared,
             "peak_memory_mb": peak_memory_mb(),
             "renderer": renderer_state(self.renderer, opened),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
@@ -322,6 +324,7 @@ class Trainer:
             self.trained_cameras.load_state_dict(state["camera_vectors"])
         self.alignments_done = state.get("alignments_done", 0)
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
+        self.clock.prepared = state.get("prepared_seconds", 0.0)
         torch.set_rng_state(state["random"].cpu())
         if self.device.type == "cuda" and state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
