@@ -106,7 +106,14 @@ BAD = {
     "an unknown colour space": (with_header(albedo=ColourConvention("gamma")), "albedo.space is 'gamma'"),
     "a later version": (with_header(version=2), "version 2; this program reads version 1"),
     "bad intrinsics": (with_header(intrinsics=[[1.0]]), "three rows of three numbers"),
+    "intrinsics of no camera": (with_header(intrinsics=[[0, 0, 3], [0, 7, 2], [0, 0, 1]]), "focal lengths above 0"),
+    "intrinsics in words": (with_header(intrinsics=[["a"] * 3] * 3), "three rows of three numbers"),
+    "ragged intrinsics": (with_header(intrinsics=[[1, 2], [3], [0, 0, 1]]), "three rows of three numbers"),
+    "an endless world": (with_header(depth=DepthConvention("metric", "m", "z", float("inf"))), "what a world unit"),
     "bad sizes": (with_header(width="6"), "whole numbers of pixels"),
+    "no name": (with_header(view=None), "header.view and header.source must be texts"),
+    "colours that overflow": (spoilt("shading", (0, 0, 1), 1e6), "shading goes up to 1e[+]06; .* of order 1"),
+    "light that overflows": (spoilt("sh", (3, 0), -1e9), "sh goes up to 1e[+]09"),
 }
 
 
@@ -142,6 +149,8 @@ def npz_of(path, **arrays):
     ("make", "message"),
     [
         (lambda path: path.write_bytes(b"not an archive"), "cannot be read as a bundle"),
+        (lambda path: np.save(path.open("wb"), np.ones((2, 2))), "cannot be read as a bundle"),
+        (lambda path: npz_of(path, depth=np.ones((2, 2)), header="[" * 100_000), "not JSON"),
         (lambda path: npz_of(path, depth=np.ones((2, 2))), "has no header"),
         (lambda path: npz_of(path, depth=np.ones((2, 2)), header="{"), "not JSON"),
         (lambda path: npz_of(path, depth=np.ones((2, 2)), header="[]"), "must be a JSON object"),
@@ -170,3 +179,22 @@ def test_a_folder_that_refuses_is_named(tmp_path):
     (tmp_path / "priors").write_text("a file where the folder should be")
     with pytest.raises(PriorError, match="cannot be written"):
         write_bundle(tmp_path / "priors", full_bundle())
+
+
+def test_a_file_damaged_anywhere_is_an_error_for_people(tmp_path):
+    """Cut short at any place, or with bytes that are others: within a member, its header, or the directory."""
+    path = write_bundle(tmp_path, full_bundle())
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for attempt in range(300):
+        damaged = bytearray(whole)
+        if attempt % 3 == 0:
+            damaged = damaged[: random.integers(len(whole))]
+        for place in random.integers(len(damaged), size=4) if attempt % 3 and damaged else ():
+            damaged[place if attempt % 3 == 1 else -1 - place % 700] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_bundle(path)
+        except PriorError as error:
+            refused += str(error).startswith(str(path))
+    assert refused > 280

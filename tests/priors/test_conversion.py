@@ -151,16 +151,32 @@ def test_maps_of_half_the_size_show_the_same(sphere_maps):
     np.testing.assert_allclose(bundle.depth, 3 / 2.5 * exact.frame.ray_per_depth(), rtol=1e-6)
 
 
+def test_a_ray_length_is_that_of_its_own_pixel(sphere_maps):
+    """A pixel of a map of a sixth of the size stands for others, whose rays to the same plane are longer or shorter."""
+    frame = sphere_maps(4).frame
+    small = replace(frame, size=(8, 10), intrinsics=resize_intrinsics(frame.intrinsics, frame.size, (8, 10)))
+    header = BundleHeader("sphere", "000", 10, 8, depth=DepthConvention("metric", "scene", "ray"))
+    bundle = to_engine(StoredBundle(header, {"depth": 3 * small.ray_per_depth()}), frame, "here")
+    np.testing.assert_allclose(bundle.depth, 3 / 2.5 * frame.ray_per_depth(), rtol=1e-6)
+
+
+def test_points_lie_on_the_rays(sphere_maps):
+    exact = sphere_maps(2)
+    points = exact.frame.points(exact.ray)[exact.mask]
+    np.testing.assert_allclose(np.linalg.norm(points, axis=-1), 0.6, rtol=1e-6)
+    np.testing.assert_allclose(points / 0.6, exact.normal[exact.mask], atol=1e-6)
+
+
 def test_maps_of_a_wider_camera_are_looked_up_by_their_intrinsics(sphere_maps):
     """A map that holds its own pixel coordinates as depth says where each pixel was found."""
     exact = sphere_maps(0)
     theirs = np.array([[35.0, 0.0, 40.0], [0.0, 36.0, 30.0], [0, 0, 1]])
     v, u = np.mgrid[:60, :80]
     header = BundleHeader(
-        "sphere", "000", 80, 60, depth=DepthConvention("metric", "scene", "ray"), intrinsics=theirs.tolist()
+        "sphere", "000", 80, 60, depth=DepthConvention("metric", "scene"), intrinsics=theirs.tolist()
     )
     bundle = to_engine(StoredBundle(header, {"depth": 1 + 100.0 * v + u}), exact.frame, "here")
-    found = np.round(bundle.depth * 2.5 - 1)
+    found = np.round(bundle.depth * 2.5 / exact.frame.ray_per_depth() - 1)
     v, u = np.mgrid[:48, :64]
     in_camera = np.linalg.inv(exact.frame.intrinsics) @ np.stack([u.ravel(), v.ravel(), np.ones(u.size)])
     there = theirs @ in_camera

@@ -69,6 +69,18 @@ def test_a_bad_bundle_is_left_out_with_its_reason(
         load_bundle(sphere_scene, 1, tmp_path / "001.npz", "001")
 
 
+def test_depths_that_cannot_be_the_objects_have_no_say(sphere_scene, sphere_maps, write_sphere_bundle, tmp_path):
+    """A wall behind it, and a slip of the sensor on it, by as much as floats hold."""
+    depth = 2.5 * sphere_maps(1).z
+    depth[~sphere_maps(1).mask] = 20.0
+    depth[24, 32] = 1e30
+    write_sphere_bundle(tmp_path, 1, depth=depth)
+    bundle = load_bundles(sphere_scene, tmp_path, [1])[1]
+    expected = sphere_maps(1).mask.copy()
+    expected[24, 32] = False
+    assert np.array_equal(bundle.depth_confidence > 0, expected) and bundle.depth.max() < 4
+
+
 def test_no_bundle_at_all_is_an_error(sphere_scene, tmp_path):
     with pytest.raises(PriorError, match="no usable bundle of the 7 training views of sphere"):
         load_bundles(sphere_scene, tmp_path, sphere_scene.train_views)

@@ -40,7 +40,11 @@ def test_every_pixel_has_its_own_value(sphere_scene, bundles):
         v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         pixels = torch.stack([u.flatten(), v.flatten()], dim=1).float()
         samples = priors.sample(torch.full((len(pixels),), view), pixels)
-        assert torch.equal(samples.depth, torch.from_numpy(bundle.depth).flatten())
+        if view == 1:
+            assert torch.equal(samples.depth, torch.from_numpy(bundle.depth).flatten())
+        else:  # up to its scale and shift
+            stretched = np.polyval(np.polyfit(bundle.depth.ravel(), samples.depth.numpy(), 1), bundle.depth.ravel())
+            np.testing.assert_allclose(samples.depth, stretched, atol=1e-5)
         torch.testing.assert_close(
             samples.depth_confidence, torch.from_numpy(bundle.depth_confidence).flatten(), atol=5e-4, rtol=0
         )
@@ -48,6 +52,19 @@ def test_every_pixel_has_its_own_value(sphere_scene, bundles):
         expected = bundle.albedo if view == 6 else np.zeros((*bundle.size, 3), dtype=np.float32)
         torch.testing.assert_close(samples.albedo, torch.from_numpy(expected).reshape(-1, 3), atol=5e-4, rtol=0)
         assert (samples.normal_confidence > 0).any() == (view == 1)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-7, 0.0), (1.0, 1e6), (1e12, -1e12)])
+def test_affine_depths_are_of_order_one_whatever_their_unit(scale, offset, sphere_scene):
+    relative = maps((48, 64)).astype(np.float64)
+    bundle = PriorBundle(
+        "001", "sphere", depth=relative * scale + offset, depth_confidence=np.ones((48, 64)), depth_kind="affine"
+    )
+    bundle.depth[5, 5] = np.finfo(np.float32).max  # a slip
+    pixels = torch.tensor([[float(u), 7.0] for u in range(64)] + [[5.0, 5.0]])
+    found = PriorSet(sphere_scene, {1: bundle}, ["depth"]).sample(torch.ones(65, dtype=torch.int64), pixels).depth
+    assert np.corrcoef(found[:64], relative[7])[0, 1] > 0.9999 and 0.5 < found[:64].std() < 3
+    assert found[64] == 100
 
 
 def test_views_without_a_bundle_know_nothing(sphere_scene, bundles):

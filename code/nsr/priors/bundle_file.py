@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ VERSION = 1
 MAPS = {"depth": 2, "normal": 3, "albedo": 3, "shading": 3}  # and how many axes each has
 METRES = {"mm": 0.001, "m": 1.0}
 _UNIT_TOLERANCE = 0.02  # of a normal's length: half floats and 8-bit pictures keep it
+_BRIGHTEST = float(np.finfo(np.float16).max)  # colours and light are of order 1; half floats hold them in training
 
 
 @dataclass(frozen=True)
@@ -142,15 +144,17 @@ def read_bundle(path: str | Path) -> StoredBundle:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    # What is no archive, is cut short, is damaged within a member, or asks for what zipfile does not know.
+    except (OSError, ValueError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise PriorError(f"{path}: cannot be read as a bundle, an npz file ({error})") from error
     header = _header(contents.pop("header", None), path)
     for name, values in contents.items():
         if values.dtype.kind not in "fiu":
             raise PriorError(f"{path}: {name} holds {values.dtype}, not numbers")
-    stored = StoredBundle(header, {name: values.astype(np.float32) for name, values in contents.items()})
+    with np.errstate(over="ignore"):  # what single floats cannot hold is infinite, which the check finds
+        stored = StoredBundle(header, {name: values.astype(np.float32) for name, values in contents.items()})
     check_bundle(stored, str(path))
     return stored
 
@@ -160,8 +164,9 @@ def check_bundle(stored: StoredBundle, source: str) -> None:
 
     Raises:
         PriorError: no map at all, an unknown array, a size other than the header's, a map whose unit or axes are not
-            stated, a number that is not finite, a confidence outside [0, 1], a metric depth behind the camera, or
-            normals that are not unit; the first of these, as one line that begins with ``source``.
+            stated, a number that is not finite, a confidence outside [0, 1], a metric depth behind the camera, normals
+            that are not unit, or colours beyond what half floats hold; the first of these, as one line that begins
+            with ``source``.
     """
     header, arrays = stored.header, stored.arrays
     known = {*MAPS, *(f"{name}_confidence" for name in MAPS), "sh"}
@@ -186,6 +191,9 @@ def check_bundle(stored: StoredBundle, source: str) -> None:
         if name.endswith("_confidence") and (values.min() < 0 or values.max() > 1):
             span = f"{values.min():g} to {values.max():g}"
             raise PriorError(f"{source}: {name} runs from {span}; it must be within [0, 1]")
+        largest = float(np.abs(values).max())
+        if name in ("albedo", "shading", "sh") and largest > _BRIGHTEST:
+            raise PriorError(f"{source}: {name} goes up to {largest:.3g}; colours and light are of order 1")
     if "depth" in arrays and header.depth.kind == METRIC:
         behind = int(((arrays["depth"] <= 0) & (confidence_of(stored, "depth") > 0)).sum())
         if behind:
@@ -214,13 +222,30 @@ def confidence_of(stored: StoredBundle, name: str) -> np.ndarray:
     return np.ones(values.shape[:2], dtype=np.float32)
 
 
+def intrinsics_of(tree: Any) -> np.ndarray | None:
+    """``[3, 3]`` float64 intrinsics from rows of numbers; None where they are none (not finite, a last row other than
+    0 0 1, a focal length that is not above 0)."""
+    try:
+        matrix = np.array(tree, dtype=np.float64)
+    except (ValueError, TypeError):
+        return None
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not np.allclose(matrix[2], (0, 0, 1)):
+        return None
+    return matrix if matrix[0, 0] > 0 and matrix[1, 1] > 0 else None
+
+
 def _check_conventions(header: BundleHeader, arrays: dict[str, np.ndarray], source: str) -> None:
     if header.version != VERSION:
         raise PriorError(f"{source}: the bundle is of version {header.version}; this program reads version {VERSION}")
-    if not all(isinstance(length, int) and length > 0 for length in (header.width, header.height)):
+    if not all(type(length) is int and length > 0 for length in (header.width, header.height)):
         raise PriorError(f"{source}: header.width and header.height must be whole numbers of pixels")
-    if header.intrinsics is not None and np.shape(header.intrinsics) != (3, 3):
-        raise PriorError(f"{source}: header.intrinsics must be three rows of three numbers")
+    if not all(isinstance(text, str) for text in (header.scene, header.view, header.source)):
+        raise PriorError(f"{source}: header.scene, header.view and header.source must be texts")
+    if header.intrinsics is not None and intrinsics_of(header.intrinsics) is None:
+        raise PriorError(
+            f"{source}: header.intrinsics must be three rows of three numbers, the last 0 0 1, with focal lengths "
+            "above 0"
+        )
     for name in _CONVENTIONS:
         convention = getattr(header, name)
         if name in arrays and convention is None:
@@ -236,7 +261,7 @@ def _check_conventions(header: BundleHeader, arrays: dict[str, np.ndarray], sour
     if depth.unit not in (*METRES, "scene"):
         raise PriorError(f"{source}: header.depth.unit is {depth.unit!r}; a metric depth needs one of mm, m, scene")
     metres = depth.metres_per_scene_unit
-    if depth.unit in METRES and not (isinstance(metres, (int, float)) and metres > 0):
+    if depth.unit in METRES and not (type(metres) in (int, float) and 0 < metres < float("inf")):
         raise PriorError(
             f"{source}: the depth is in {depth.unit}, but nothing says what a world unit of the scene is; set "
             "header.depth.metres_per_scene_unit (0.001 where the scene is in millimetres)"
@@ -248,7 +273,7 @@ def _header(text: np.ndarray | None, path: Path) -> BundleHeader:
         raise PriorError(f"{path}: the bundle has no header, so its units and axes are unknown")
     try:
         tree = json.loads(str(text))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise PriorError(f"{path}: its header is not JSON ({error})") from None
     return _fill(BundleHeader, tree, "header", path)
 

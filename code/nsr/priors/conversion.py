@@ -58,19 +58,31 @@ class ViewFrame:
         """World units per unit of the normalised frame."""
         return float(np.cbrt(abs(np.linalg.det(self.scale_mat[:3, :3]))))
 
+    def at_depth_one(self) -> np.ndarray:
+        """``[H, W, 3]``: where pixels' rays are at depth 1, in the camera's frame."""
+        return pixels_at_depth_one(self.intrinsics, self.size)
+
     def ray_per_depth(self) -> np.ndarray:
         """``[H, W]``: length of a pixel's ray per unit of depth along the optical axis; at least 1."""
-        height, width = self.size
-        v, u = np.mgrid[:height, :width].astype(np.float64)
-        y = (v - self.intrinsics[1, 2]) / self.intrinsics[1, 1]
-        x = (u - self.intrinsics[0, 2] - self.intrinsics[0, 1] * y) / self.intrinsics[0, 0]
-        return np.sqrt(x**2 + y**2 + 1)
+        return np.linalg.norm(self.at_depth_one(), axis=-1)
+
+    def points(self, length: np.ndarray) -> np.ndarray:
+        """``[H, W, 3]`` in the normalised frame, this far along pixels' rays; ``length [H, W]``."""
+        along = self.at_depth_one()
+        along *= (length / np.linalg.norm(along, axis=-1))[..., None]
+        return self.pose[:3, 3] + along @ self.pose[:3, :3].T
 
     def rotation(self, convention: DirectionConvention) -> np.ndarray:
         """``[3, 3]``: directions in the frame and axes of ``convention`` to the normalised frame."""
         if convention.frame == "world":
             return (self.scale_mat[:3, :3] / self.scale).T
         return self.pose[:3, :3] @ (_OPENGL if convention.axes == "opengl" else np.eye(3))
+
+
+def pixels_at_depth_one(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``[H, W, 3]`` float64: where the rays of all pixels are at depth 1, in the camera's frame (OpenCV)."""
+    v, u = np.mgrid[: size[0], : size[1]].astype(np.float64)
+    return np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(intrinsics).T
 
 
 def to_engine(stored: StoredBundle, frame: ViewFrame, source: str) -> PriorBundle:
@@ -84,7 +96,8 @@ def to_engine(stored: StoredBundle, frame: ViewFrame, source: str) -> PriorBundl
             a wrong frame or wrong axes look like; one line that begins with ``source``.
     """
     header, arrays = stored.header, stored.arrays
-    rows, columns, shown = _nearest_pixels(header, frame, source)
+    theirs = _intrinsics(header, frame, source)
+    rows, columns, shown = _nearest_pixels(theirs, (header.height, header.width), frame, source)
 
     def sampled(values: np.ndarray) -> np.ndarray:
         return values[rows, columns]
@@ -93,11 +106,12 @@ def to_engine(stored: StoredBundle, frame: ViewFrame, source: str) -> PriorBundl
     for name in ("depth", "normal", "albedo", "shading"):
         if name in arrays:
             confidence = sampled(confidence_of(stored, name)) * shown
-            values = sampled(arrays[name]).astype(np.float64)
+            values = sampled(_along_axis(arrays[name], header, theirs) if name == "depth" else arrays[name])
+            values = values.astype(np.float64)
             maps[f"{name}_confidence"] = confidence.astype(np.float32)
             maps[name] = np.where(confidence.reshape(confidence.shape + (1,) * (values.ndim - 2)) > 0, values, 0.0)
     if "depth" in maps and header.depth.kind == METRIC:
-        maps["depth"] = maps["depth"] * _ray_length(header.depth, frame)
+        maps["depth"] = maps["depth"] * _normalised_units(header.depth, frame) * frame.ray_per_depth()
     if "normal" in maps:
         normal = maps["normal"] @ frame.rotation(header.normal).T
         maps["normal"] = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
@@ -128,7 +142,8 @@ def to_stored(bundle: PriorBundle, frame: ViewFrame, header: BundleHeader) -> St
             arrays[name] = values.astype(np.float64)
             arrays[f"{name}_confidence"] = getattr(bundle, f"{name}_confidence")
     if "depth" in arrays and header.depth.kind == METRIC:
-        arrays["depth"] = arrays["depth"] / _ray_length(header.depth, frame)
+        along = frame.ray_per_depth() if header.depth.measure == "z" else 1.0
+        arrays["depth"] = arrays["depth"] / (_normalised_units(header.depth, frame) * along)
     if "normal" in arrays:
         arrays["normal"] = arrays["normal"] @ frame.rotation(header.normal)
     for name in ("albedo", "shading"):
@@ -173,44 +188,52 @@ def srgb_of_linear(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.0031308, values * 12.92, 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-def _ray_length(convention: DepthConvention, frame: ViewFrame) -> np.ndarray | float:
-    """Length of the ray in the normalised frame per unit of a metric depth."""
+def _normalised_units(convention: DepthConvention, frame: ViewFrame) -> float:
+    """Units of the normalised frame per unit of a metric depth."""
     world = METRES[convention.unit] / convention.metres_per_scene_unit if convention.unit in METRES else 1.0
-    return world / frame.scale * (frame.ray_per_depth() if convention.measure == "z" else 1.0)
+    return world / frame.scale
+
+
+def _along_axis(depth: np.ndarray, header: BundleHeader, intrinsics: np.ndarray) -> np.ndarray:
+    """A metric depth along the optical axis, at the maps' own pixels: unlike a ray's length, it is the same for a
+    pixel beside.  An affine depth stays what it is."""
+    if header.depth.kind == METRIC and header.depth.measure == "ray":
+        return depth / np.linalg.norm(pixels_at_depth_one(intrinsics, depth.shape), axis=-1)
+    return depth
+
+
+def _intrinsics(header: BundleHeader, frame: ViewFrame, source: str) -> np.ndarray:
+    """``[3, 3]`` of the maps: as stated, else the view's, at their size."""
+    if header.intrinsics is not None:
+        return np.asarray(header.intrinsics, dtype=np.float64)
+    size, (height, width) = (header.height, header.width), frame.size
+    # One pixel of rounding on the shorter side is what a downsized picture may differ by.
+    if abs(header.width * height - header.height * width) > max(width, height, *size):
+        raise PriorError(
+            f"{source}: the maps are {header.width} x {header.height} (width x height) but the view is {width} x "
+            f"{height}, of another shape; give the maps the view's size, or state their intrinsics"
+        )
+    return resize_intrinsics(frame.intrinsics, frame.size, size)
 
 
 def _nearest_pixels(
-    header: BundleHeader, frame: ViewFrame, source: str
+    intrinsics: np.ndarray, size: tuple[int, int], frame: ViewFrame, source: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every pixel of the view, row and column of the bundle's nearest pixel, and whether the bundle shows it."""
-    size, (height, width) = (header.height, header.width), frame.size
-    if header.intrinsics is None:
-        # One pixel of rounding on the shorter side is what a downsized picture may differ by.
-        if abs(header.width * height - header.height * width) > max(width, height, *size):
-            raise PriorError(
-                f"{source}: the maps are {header.width} x {header.height} (width x height) but the view is {width} x "
-                f"{height}, of another shape; give the maps the view's size, or state their intrinsics"
-            )
-        theirs = resize_intrinsics(frame.intrinsics, frame.size, size)
-    else:
-        theirs = np.asarray(header.intrinsics, dtype=np.float64)
-    pixel_map = theirs @ np.linalg.inv(frame.intrinsics)
-    v, u = np.mgrid[:height, :width].astype(np.float64)
-    there = np.stack([u, v, np.ones_like(u)], axis=-1) @ pixel_map.T
-    columns, rows = (np.round(there[..., axis]).astype(np.int64) for axis in range(2))
-    shown = (columns >= 0) & (rows >= 0) & (columns < header.width) & (rows < header.height)
+    """For every pixel of the view, row and column of the nearest pixel of maps of these intrinsics and size (height,
+    width), and whether they show it."""
+    there = frame.at_depth_one() @ intrinsics.T
+    # What lies far outside need not fit into a whole number.
+    columns, rows = (np.round(there[..., axis].clip(-1e9, 1e9)).astype(np.int64) for axis in range(2))
+    shown = (columns >= 0) & (rows >= 0) & (columns < size[1]) & (rows < size[0])
     if shown.mean() < LEAST_OVERLAP:
         raise PriorError(
             f"{source}: by their intrinsics the maps show {shown.mean():.0%} of the view; they are of another camera"
         )
-    return rows.clip(0, header.height - 1), columns.clip(0, header.width - 1), shown
+    return rows.clip(0, size[0] - 1), columns.clip(0, size[1] - 1), shown
 
 
 def _check_facing(normal: np.ndarray, confidence: np.ndarray, frame: ViewFrame, source: str) -> None:
-    height, width = frame.size
-    v, u = np.mgrid[:height, :width].astype(np.float64)
-    in_camera = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(frame.intrinsics).T
-    toward = (normal * (in_camera @ frame.pose[:3, :3].T)).sum(-1)
+    toward = (normal * (frame.at_depth_one() @ frame.pose[:3, :3].T)).sum(-1)
     known = confidence > 0
     if known.any() and (toward[known] > 0).mean() > 0.5:
         raise PriorError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def load_bundle(scene: Scene, view: int, path: str | Path, name: str) -> PriorBu
     frame = ViewFrame.of_scene(scene, view)
     bundle = to_engine(stored, frame, str(path))
     check_view(bundle, frame, scene.masks[view].cpu().numpy(), str(path))
-    return bundle
+    return _within_reach(bundle, frame)
 
 
 def check_view(bundle: PriorBundle, frame: ViewFrame, mask: np.ndarray, source: str) -> None:
@@ -92,18 +93,24 @@ def check_view(bundle: PriorBundle, frame: ViewFrame, mask: np.ndarray, source: 
     """
     if bundle.depth is None or bundle.depth_kind != METRIC or mask.all():
         return
-    rows, columns = np.nonzero(mask & (bundle.depth_confidence > 0))
-    if len(rows) == 0:
+    known = mask & (bundle.depth_confidence > 0)
+    if not known.any():
         return
-    in_camera = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(frame.intrinsics).T
-    directions = in_camera @ frame.pose[:3, :3].T
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    points = frame.pose[:3, 3] + bundle.depth[rows, columns, None] * directions
-    near = (np.linalg.norm(points, axis=-1) < _REACH).mean()
+    near = (np.linalg.norm(frame.points(bundle.depth)[known], axis=-1) < _REACH).mean()
     if near < 0.5:
-        ray = np.median(bundle.depth[rows, columns])
+        ray = np.median(bundle.depth[known])
         raise PriorError(
             f"{source}: only {near:.0%} of the object's depths lie in the unit sphere (the median is {ray:.3g} of its "
             f"radii from the camera, the sphere's centre {np.linalg.norm(frame.pose[:3, 3]):.3g}); the unit is wrong, "
             "or the bundle is of another scene"
         )
+
+
+def _within_reach(bundle: PriorBundle, frame: ViewFrame) -> PriorBundle:
+    """The bundle without the metric depths of points that cannot be the object's: a wall's, or a sensor's slips, of
+    which a single one could outweigh all others."""
+    if bundle.depth is None or bundle.depth_kind != METRIC:
+        return bundle
+    near = np.linalg.norm(frame.points(bundle.depth), axis=-1) < _REACH
+    depth, confidence = (np.where(near, values, np.float32(0)) for values in (bundle.depth, bundle.depth_confidence))
+    return replace(bundle, depth=depth, depth_confidence=confidence)

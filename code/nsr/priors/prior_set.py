@@ -13,6 +13,7 @@ from nsr.priors.conversion import harmonics_at
 from nsr.scenes.scene import Scene
 
 KINDS = {"depth": 1, "normal": 3, "albedo": 3, "shading": 3}  # and their channels
+_FAR = 100.0
 
 
 @dataclass
@@ -21,7 +22,7 @@ class PriorSamples:
 
     Attributes:
         depth: ``[N]``: the length of the pixel's ray in the normalised frame, or, where ``affine``, any depth that is
-            affine to ``measure_per_length`` times that length.
+            affine to ``measure_per_length`` times that length; of order 1.
         depth_confidence: ``[N]``; affine: ``[N]`` bool; measure_per_length: ``[N]``.
         normal, albedo, shading: ``[N, 3]``, as of ``PriorBundle``, with ``..._confidence [N]``.
         harmonics: ``[N, 9, 3]``, of the pixel's view; has_light: ``[N]`` bool, whether that has any.
@@ -149,9 +150,21 @@ class PriorSet:
 def _map_of(bundle: PriorBundle, kind: str) -> tuple[np.ndarray | None, np.ndarray | None]:
     """A map and its confidence; the shading of light and normals where the bundle has no map of it."""
     values, confidence = getattr(bundle, kind), getattr(bundle, f"{kind}_confidence")
+    if kind == "depth" and values is not None and bundle.depth_kind == AFFINE:
+        return _of_order_one(values, confidence > 0), confidence
     if kind != "shading" or values is not None:
         return values, confidence
     if bundle.harmonics is None or bundle.normal is None:
         return None, None
     basis = harmonics_at(torch.from_numpy(bundle.normal).reshape(-1, 3)).numpy()
     return (basis @ bundle.harmonics).reshape(bundle.normal.shape), confidence * bundle.normal_confidence
+
+
+def _of_order_one(depth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """An affine depth about 0 and of median deviation 1, so that no unit or offset costs its fit the digits of single
+    floats; a slip counts as ``_FAR`` such deviations at most."""
+    if not known.any():
+        return depth
+    offset = depth - np.median(depth[known]).astype(np.float64)
+    deviation = np.median(np.abs(offset[known])) or np.abs(offset[known]).mean() or 1.0
+    return np.where(known, (offset / deviation).clip(-_FAR, _FAR), 0).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nsr.errors import PriorError
 from nsr.priors.bundle import AFFINE
-from nsr.priors.bundle_file import DepthConvention, DirectionConvention
+from nsr.priors.bundle_file import DepthConvention, DirectionConvention, intrinsics_of
 from nsr.priors.importing.files import match_files, read_npy, read_png
 
 _LENGTH = 0.1  # by which a decoded normal's length may differ from 1: eight bits and compression
@@ -195,14 +195,15 @@ def read_intrinsics(path: str | Path) -> list[list[float]]:
                     [0.0, tree["fy"], tree["cy"]],
                     [0.0, 0.0, 1.0],
                 ]
-            matrix = np.array(tree, dtype=np.float64)
         else:
-            matrix = np.array([line.split() for line in text.splitlines() if line.strip()], dtype=np.float64)
-    except (KeyError, ValueError, TypeError):
-        matrix = np.empty(0)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not np.allclose(matrix[2], (0, 0, 1)):
+            tree = [line.split() for line in text.splitlines() if line.strip()]
+    except (KeyError, ValueError, RecursionError):
+        tree = None
+    matrix = intrinsics_of(tree)
+    if matrix is None:
         raise PriorError(
-            f"{path}: holds no intrinsics: JSON with fx, fy, cx, cy, or three rows of three numbers, the last 0 0 1"
+            f"{path}: holds no intrinsics: JSON with fx, fy, cx, cy, or three rows of three numbers, the last 0 0 1, "
+            "focal lengths above 0"
         )
     return matrix.tolist()
 
