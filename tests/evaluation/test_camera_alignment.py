@@ -54,7 +54,7 @@ def test_the_mesh_is_moved_before_it_is_written_and_measured(sphere_run, sphere_
     """A sphere of .62 in the drifted frame is one of .62 / .9 about the drift's own origin."""
     sphere_run.cameras, sphere_run.config.train.train_cameras = drifted(sphere_scene), True
     metrics = evaluate_run(
-        sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False, align_cameras=True
+        sphere_run, sphere_scene, tmp_path, resolution=32, splits=(), report=False, align_cameras=True
     )
     vertices = sphere_scene.to_normalised(trimesh.load(tmp_path / metrics["files"]["ply"], process=False).vertices)
     centre = DRIFT.inverse().translation

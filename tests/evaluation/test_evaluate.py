@@ -104,10 +104,18 @@ def test_without_held_out_views_ground_truth_or_renders(sphere_run, sphere_scene
     metrics = evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
     assert metrics["heldout"] is None and metrics["geometry"] is None
     assert metrics["train"]["views"] == 3
-    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path / "b", resolution=32, render=False)
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path / "b", resolution=32, splits=())
     assert metrics["train"] is None and metrics["heldout"] is None
     assert not (tmp_path / "b" / "rendering").exists()
     assert (tmp_path / "b" / "report.html").exists()
+
+
+def test_held_out_views_alone_have_the_figures_that_they_have_among_all(sphere_run, sphere_scene, tmp_path):
+    both = evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
+    one = evaluate_run(sphere_run, sphere_scene, tmp_path / "b", resolution=32, splits=("heldout",))
+    assert one["train"] is None and one["heldout"] == both["heldout"]
+    pictures = {path.name for path in (tmp_path / "b" / "rendering").glob("eval_*.png")}
+    assert pictures == {f"eval_{view:03d}.png" for view in sphere_scene.heldout_views}
 
 
 def test_a_scene_of_other_views_than_the_run_is_refused(sphere_run, sphere_scene, tmp_path):
@@ -125,14 +133,14 @@ def test_a_scene_in_another_unit_sphere_is_refused(sphere_run, sphere_scene, tmp
     with pytest.raises(NsrError, match="its cameras or its unit sphere are not those that the run was trained with"):
         evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32)
     sphere_run.config.train.train_cameras = True
-    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32, render=False, report=False)
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path / "a", resolution=32, splits=(), report=False)
     assert metrics["step"] == sphere_run.step
 
 
 def test_the_mesh_ends_at_the_bounding_sphere_of_the_run(sphere_run, sphere_scene, tmp_path):
     sphere_run.renderer.sdf.radius, sphere_run.renderer.tracer.config.object_bounding_sphere = 2.0, 1.2
     sphere_scene.ground_truth_mesh = None
-    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False)
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, splits=(), report=False)
     mesh = trimesh.load(tmp_path / metrics["files"]["ply"], process=False)
     distances = np.linalg.norm(sphere_scene.to_normalised(mesh.vertices), axis=1)
     assert distances == pytest.approx(1.2, abs=0.02)
@@ -175,7 +183,7 @@ def test_without_renders_those_of_an_earlier_evaluation_go(sphere_run, sphere_sc
     evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32)
     (tmp_path / "rendering" / "mine.txt").write_text("kept")
     (tmp_path / "cameras.csv").write_text("of an earlier evaluation")
-    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, render=False, report=False)
+    metrics = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, splits=(), report=False)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     own = {metrics["files"]["ply"], metrics["files"]["glb"], "metrics.json", "rendering/mine.txt"}
     assert {name for name in left if not name.startswith("run/")} == own

@@ -39,6 +39,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only"
     )
+    parser.add_argument(
+        "--heldout_only", action="store_true", help="of the views, render and measure the held-out ones alone: quicker"
+    )
     _add_options(parser)
     parser.set_defaults(run=run)
 
@@ -61,6 +64,7 @@ def script_parser() -> argparse.ArgumentParser:
     add_run_choice(parser)
     add_device(parser)
     _add_options(parser)
+    parser.set_defaults(heldout_only=False)
     return parser
 
 
@@ -114,15 +118,17 @@ def _evaluate(run_folder: Path, output: Path, arguments: argparse.Namespace, con
     # torch takes seconds to import: a run that is not there is reported without it
     from nsr.cli.device import choose_device
     from nsr.evaluation.evaluate import METRICS_FILE, evaluate_run
+    from nsr.evaluation.views import SPLITS
 
     run, scene = load_run_and_scene(
         run_folder, checkpoint, choose_device(arguments.gpu), arguments.data_dir, config=config
     )
+    splits = ("heldout",) if arguments.heldout_only else SPLITS
     metrics = evaluate_run(
         run,
         scene,
         output,
-        render=arguments.eval_rendering,
+        splits=splits if arguments.eval_rendering else (),
         resolution=arguments.resolution,
         uniform_grid=arguments.is_uniform_grid,
         align_cameras=arguments.eval_cameras or run.config.train.train_cameras,

@@ -33,7 +33,7 @@ class Job:
 
     Attributes:
         length: ``--minutes`` or ``--steps``, and how many; resolution: of the mesh that is measured.
-        rendering: render every view and measure that too, which can take as long as a short training.
+        rendering: render the held-out views and measure them too.
         inputs: what else the run depends on, as a text that changes with it (prior bundles' state).
     """
 
@@ -76,7 +76,7 @@ def run_job(job: Job) -> dict:
             train += ["--set", override]
         subprocess.run(train, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         evaluate = [*command, "eval", output, "--resolution", str(job.resolution)]
-        evaluate += [] if job.rendering else ["--no_rendering"]
+        evaluate += ["--heldout_only" if job.rendering else "--no_rendering"]
         subprocess.run(evaluate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         return json.loads(next(Path(output).glob("*/*/evaluation/metrics.json")).read_text())
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
 from nsr.evaluation.held_out_cameras import CARRIED
 from nsr.evaluation.report import write_report
 from nsr.evaluation.topology import compare_topology, measure_topology
-from nsr.evaluation.views import score_views, summarise, write_scores
+from nsr.evaluation.views import SPLITS, score_views, summarise, write_scores
 from nsr.meshing.cleanup import orient_outward
 from nsr.meshing.colour import vertex_colours
 from nsr.meshing.export import export_mesh
@@ -47,7 +48,7 @@ def evaluate_run(
     scene: Scene,
     output_folder: str | Path,
     *,
-    render: bool = True,
+    splits: Sequence[str] = SPLITS,
     resolution: int = 512,
     uniform_grid: bool = False,
     report: bool = True,
@@ -57,14 +58,14 @@ def evaluate_run(
     """Measure a trained run and write everything a person may want to look at.
 
     Writes into ``output_folder`` (each file whole or not at all): the coloured mesh in world coordinates
-    ``surface_world_coordinates_<step>.ply`` and ``.glb``; with ``render``, ``rendering/eval_NNN.png`` of every view
-    and ``views.csv``; ``metrics.json``; ``report.html``; and it prints a table.
+    ``surface_world_coordinates_<step>.ply`` and ``.glb``; for the ``splits``' views
+    ``rendering/eval_NNN.png`` and ``views.csv``; ``metrics.json``; ``report.html``; and it prints a table.
 
     Args:
         run: what ``nsr.training.run.load_run`` gives.
         scene: the scene it was trained on; the held-out views are looked at here for the first time.
         output_folder: is made where it is missing.
-        render: render and measure the views; without it ``train`` and ``heldout`` are null.
+        splits: whose views are rendered and measured, of train and heldout; the others' figures are null.
         resolution: of the mesh, see ``extract_mesh``; uniform_grid: likewise.
         report: write the HTML report.
         align_cameras: measure the cameras against ``cameras.npz``, write ``cameras.csv``, and put the mesh into that
@@ -92,7 +93,7 @@ def evaluate_run(
         alignment = align_run(run, scene, held_out_cameras) if align_cameras else None
         if alignment:
             run = dataclasses.replace(run, cameras=alignment.cameras)
-        metrics, mesh, colours = _measure(run, scene, folder, render, resolution, uniform_grid, alignment)
+        metrics, mesh, colours = _measure(run, scene, folder, splits, resolution, uniform_grid, alignment)
         if report:
             metrics["files"]["report"] = REPORT_FILE
         _remove_stale(folder, metrics["files"])
@@ -111,7 +112,7 @@ def _measure(
     run,
     scene: Scene,
     folder: Path,
-    render: bool,
+    splits: Sequence[str],
     resolution: int,
     uniform_grid: bool,
     alignment: CameraAlignment | None,
@@ -136,8 +137,8 @@ def _measure(
         metrics["cameras"] = alignment.figures()
         write_camera_errors(folder / CAMERAS_FILE, alignment.given, alignment.refined, scene.train_views)
         files["cameras"] = CAMERAS_FILE
-    if render:
-        scores = score_views(run, measured, folder / PICTURE_FOLDER)
+    if splits:
+        scores = score_views(run, measured, folder / PICTURE_FOLDER, splits=splits)
         metrics["train"], metrics["heldout"] = summarise(scores, "train"), summarise(scores, "heldout")
         write_scores(folder / VIEWS_FILE, scores)
         files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}

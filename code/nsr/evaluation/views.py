@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from nsr.scenes.trust import assess_views
 from nsr.scenes.visual_hull import VisualHull
 
 HULL_RESOLUTION = 160
+SPLITS = ("train", "heldout")
 
 RenderView = Callable[..., RenderedView]
 
@@ -44,23 +45,31 @@ class ViewScore:
 
 
 def score_views(
-    run, scene: Scene, picture_folder: Path, *, render: RenderView = render_view, progress: bool = True
+    run,
+    scene: Scene,
+    picture_folder: Path,
+    *,
+    splits: Sequence[str] = SPLITS,
+    render: RenderView = render_view,
+    progress: bool = True,
 ) -> list[ViewScore]:
-    """Render and measure every training and held-out view at its photograph's size.
+    """Render and measure every view of the splits at its photograph's size.
 
     Writes ``eval_NNN.png`` (the render) and ``normal_NNN.png`` (its normals in the camera's frame) per view.
 
     Args:
         run: a loaded run; its cameras are used, refined where they were trained.
         picture_folder: is made where it is missing.
+        splits: which of train and heldout.
         render: how a view is rendered.
         progress: show a bar.
     """
     silhouettes = HullSilhouettes(scene) if scene.masked else None
     lpips = find_lpips()
-    splits = [("train", view) for view in scene.train_views] + [("heldout", view) for view in scene.heldout_views]
+    views_of = {"train": scene.train_views, "heldout": scene.heldout_views}
+    views = [(split, view) for split in SPLITS if split in splits for view in views_of[split]]
     scores = []
-    for split, view in tqdm(splits, desc="views", unit="view", disable=not progress):
+    for split, view in tqdm(views, desc="views", unit="view", disable=not progress):
         mask = scene.masks[view].numpy()
         photograph = scene.images[view].numpy() / np.float32(255)
         rendered = render(run.renderer, run.cameras, view, *mask.shape)
