@@ -228,3 +228,21 @@ def test_nothing_carries_a_gradient(shape, rays):
     origins, directions = rays(5)
     trace = RayTracer(RayTracerConfig()).trace(shape("sphere").value, origins.requires_grad_(), directions)
     assert not trace.depth.requires_grad
+
+
+@pytest.mark.parametrize("two_sided", [True, False])
+def test_a_patient_search_finds_a_thin_plate_behind_what_a_ray_grazes(two_sided):
+    """A ray that passes a ball closely makes small steps there; a plate thinner than the samples lies behind it."""
+
+    def value(x):
+        ball = (x + torch.tensor([0.4, 0.3, 0.0], dtype=x.dtype)).norm(dim=-1) - 0.3
+        return torch.minimum(ball, (x[..., 0] - 0.4).abs() - 0.005)
+
+    heights = torch.linspace(0.003, 0.02, 40, dtype=torch.float64)
+    origins = torch.stack([torch.full_like(heights, -2), heights, torch.zeros_like(heights)], dim=1)
+    directions = torch.tensor([1.0, 0, 0], dtype=torch.float64).expand_as(origins)
+    tracer = RayTracer(RayTracerConfig(sphere_tracing_iters=4, n_steps=12, two_sided=two_sided))
+    hurried, patient = (search.trace(value, origins, directions) for search in (tracer, tracer.patient()))
+    assert not hurried.hit.all()
+    assert patient.hit.all() and (patient.depth - 2.395).abs().max() < 1e-4
+    assert tracer.config.sphere_tracing_iters == 4

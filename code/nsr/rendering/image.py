@@ -33,7 +33,10 @@ class RenderedView:
 def render_view(
     renderer: SurfaceRenderer, cameras: Cameras, view: int, height: int, width: int, chunk: int = 16384
 ) -> RenderedView:
-    """Render one view at the centres of all its pixels, ``chunk`` rays at a time, without gradients."""
+    """Render one view at the centres of all its pixels, ``chunk`` rays at a time, without gradients.
+
+    The search for the surface takes more steps than in training, see ``RayTracer.patient``.
+    """
     device = cameras.poses.device
     rows, columns = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
@@ -43,11 +46,12 @@ def render_view(
     hit = torch.zeros(len(pixels), dtype=torch.bool, device=device)
     depth = torch.zeros(len(pixels), device=device)
     normal = torch.zeros(len(pixels), 3, device=device)
+    tracer = renderer.tracer.patient()
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk].to(cameras.poses.dtype)
         views = torch.full((len(part),), view, device=device)
         origins, directions = cameras.rays(views, part)
-        trace = renderer.trace(origins, directions)
+        trace = renderer.trace(origins, directions, tracer=tracer)
         if renderer.background is not None:
             bounds = intersect_sphere(origins, directions, renderer.tracer.config.object_bounding_sphere)
             light = composite_background(

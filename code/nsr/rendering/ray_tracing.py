@@ -11,6 +11,7 @@ written here is what it computes.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from nsr.ops import backend
 from nsr.ops.grid_network import GridNetwork
 from nsr.ops.sphere_trace import sphere_trace
 from nsr.rendering.bounds import HullBounds, RayBounds, intersect_sphere
+
+PATIENT_ITERATIONS = 48  # fewer leave holes along outlines, more change nothing that is seen
 
 _LOGGER = logging.getLogger("nsr")
 
@@ -120,6 +123,15 @@ class RayTracer:
             missed = bounds.meets & ~hit
             depth = self._closest_samples(value, origins, directions, bounds, missed, fractions, depth)
         return Trace(depth, hit, bounds.meets)
+
+    def patient(self) -> RayTracer:
+        """The same search with more steps before a ray is sampled.
+
+        For pictures, in which a ray that grazes one part of the surface should not lose the part behind it; training
+        can do without such rays.
+        """
+        iterations = max(self.config.sphere_tracing_iters, PATIENT_ITERATIONS)
+        return RayTracer(dataclasses.replace(self.config, sphere_tracing_iters=iterations), self.bounds)
 
     def _runs_native(self, network: GridNetwork, origins: torch.Tensor) -> bool:
         limits = network.native_limits(origins)

@@ -94,11 +94,19 @@ class SurfaceRenderer(torch.nn.Module):
         return sdf if self.bounds is None else torch.maximum(sdf, self.bounds.value(x))
 
     def trace(
-        self, origins: torch.Tensor, directions: torch.Tensor, object_mask: torch.Tensor | None = None
+        self,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        object_mask: torch.Tensor | None = None,
+        tracer: RayTracer | None = None,
     ) -> Trace:
-        """Where rays meet the surface, without gradients; see ``RayTracer.trace``."""
+        """Where rays meet the surface, without gradients; see ``RayTracer.trace``.
+
+        Args:
+            tracer: another than the renderer's own.
+        """
         network = self.sdf.grid_network() if isinstance(self.sdf, SDFField) else None
-        return self.tracer.trace(self.sdf.value, origins, directions, object_mask, network)
+        return (tracer or self.tracer).trace(self.sdf.value, origins, directions, object_mask, network)
 
     def intersect(
         self, origins: torch.Tensor, directions: torch.Tensor
