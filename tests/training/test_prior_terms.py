@@ -278,7 +278,7 @@ def test_albedo_learns_the_ratios_that_it_is_told(hull_config, sphere_scene, sph
 
 
 def test_a_field_with_a_light_of_its_own_is_told_the_shading(hull_config, sphere_scene, with_priors):
-    """The light learns; a plain radiance field has none, and its normals are lit by the prior's."""
+    """The light learns; and the normals, lit by the prior's, are told besides."""
     hull_config.priors = with_priors(["shading"])
     hull_config.model.rendering_network.mode = "shading"
     trainer = Trainer(hull_config, sphere_scene, CPU)
@@ -371,6 +371,20 @@ def test_neighbours_lower_what_they_contradict(sphere_scene, sphere_maps, with_p
         terms = PriorTerms(config, sphere_scene, CPU)
         wrong, right = (terms.priors.sample(torch.tensor([view]), pixels).depth_confidence.item() for view in (1, 2))
         assert (wrong < 0.3) == low and right > (0.5 if low else 0.99)
+
+
+def test_a_views_own_maps_lower_what_they_contradict(sphere_scene, sphere_maps, with_priors):
+    def dented(view):
+        dent = np.zeros(sphere_maps(view).mask.shape)
+        dent[22:26, 29:33] = 0.3
+        return 2.5 * (sphere_maps(view).z + (view == 1) * dent * sphere_maps(view).mask)
+
+    pixels = torch.tensor([[31.0, 24.0]])
+    for within, low in ((False, False), (True, True)):
+        options = {"within_view": within, "depth_tolerance": 0.05}
+        terms = PriorTerms(Config(priors=with_priors(["depth"], options, depth=dented)), sphere_scene, CPU)
+        wrong, right = (terms.priors.sample(torch.tensor([view]), pixels).depth_confidence.item() for view in (1, 2))
+        assert (wrong < 0.3) == low and right > 0.99
 
 
 def test_terms_are_those_of_the_schema():

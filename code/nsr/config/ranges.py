@@ -140,6 +140,7 @@ _RANGES = {
         "neighbours": _NOT_NEGATIVE,
         "depth_tolerance": _POSITIVE,
         "normal_tolerance": _Range(0, 180),
+        "colour_tolerance": _POSITIVE,
         "huber": _POSITIVE,
         "rays": _Range(1),
         "reach": _POSITIVE,

@@ -178,8 +178,10 @@ class PriorsConfig:
 
     folder: str = "priors"  # of the bundles, relative to the scene
     neighbours: int = 0  # views that each view's priors are held against before training; 0: none
-    depth_tolerance: float = 0.02  # depths of two views that differ by less agree
+    within_view: bool = False  # hold each view's priors against each other and its photograph before training
+    depth_tolerance: float = 0.02  # depths of two views that differ by less agree, and of two pixels are one surface
     normal_tolerance: float = 20.0  # degrees, likewise
+    colour_tolerance: float = 0.1  # error of the logarithm of albedo times shading that halves their confidence
     huber: float = 0.02  # depth errors below this count squared
     angular: bool = False  # normals are compared by their angle, not by L1 and cosine
     rays: int = 128  # of a step, whose prior points are looked at for surface and free space, each

@@ -23,6 +23,7 @@ from nsr.priors.bundle_file import (
     StoredBundle,
     confidence_of,
 )
+from nsr.scenes.cameras import Cameras
 from nsr.scenes.resize import resize_intrinsics
 from nsr.scenes.scene import Scene
 from nsr.scenes.synthetic.layouts import fibonacci_sphere
@@ -155,6 +156,16 @@ def to_stored(bundle: PriorBundle, frame: ViewFrame, header: BundleHeader) -> St
         replace(header, height=frame.size[0], width=frame.size[1]),
         {name: values.astype(np.float32) for name, values in arrays.items()},
     )
+
+
+def metric_points(bundle: PriorBundle, cameras: Cameras, view: int) -> np.ndarray:
+    """``[H, W, 3]`` float32: where a bundle's metric depth lies in the normalised frame; without meaning where it has
+    no value.  ``cameras`` are of all views, ``view`` is the bundle's index among them."""
+    v, u = np.mgrid[: bundle.size[0], : bundle.size[1]]
+    pixels = torch.from_numpy(np.stack([u.ravel(), v.ravel()], axis=1)).to(torch.float32)
+    origins, directions = cameras.to("cpu", torch.float32).rays(torch.full((len(pixels),), view), pixels)
+    points = origins + torch.from_numpy(bundle.depth).view(-1, 1) * directions
+    return points.view(*bundle.size, 3).numpy()
 
 
 def rotate_harmonics(coefficients: np.ndarray, rotation: np.ndarray) -> np.ndarray:

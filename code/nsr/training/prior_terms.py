@@ -16,6 +16,7 @@ from nsr.priors.conversion import harmonics_at
 from nsr.priors.cross_view import gate_by_neighbours
 from nsr.priors.loading import load_bundles
 from nsr.priors.prior_set import PriorBatch, PriorSamples, PriorSet
+from nsr.priors.within_view import gate_within_view
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.scene import Scene
 from nsr.schedules import ramp
@@ -63,6 +64,12 @@ class PriorTerms:
         self.config = config
         weighted = [name for name in TERMS if getattr(config, name).weight > 0]
         bundles = load_bundles(scene, config.folder, scene.train_views)
+        if config.within_view:
+            tolerances = config.depth_tolerance, config.normal_tolerance, config.colour_tolerance
+            bundles = {
+                view: gate_within_view(bundle, scene.cameras, view, scene.images[view], *tolerances)
+                for view, bundle in bundles.items()
+            }
         if config.neighbours > 0:
             bundles = gate_by_neighbours(
                 bundles, scene.cameras, scene.masks, config.neighbours, config.depth_tolerance, config.normal_tolerance
@@ -167,16 +174,16 @@ class PriorTerms:
         return self._ratios(inputs, inputs.rendering.decomposition.albedo, samples.albedo, weights)
 
     def _shading(self, inputs: LossInputs) -> torch.Tensor:
-        """The shading of the radiance field, where it has one, else what the prior's own light gives to the rendered
-        normals, against the prior's shading: the shape that the shading shows."""
-        seen, samples = inputs.seen, inputs.prior.samples
-        rendering, confidence = inputs.rendering, samples.shading_confidence
-        if isinstance(rendering, SurfaceRendering) and rendering.decomposition is not None:
-            shading = rendering.decomposition.shading
-        else:
-            confidence = confidence * samples.has_light
-            shading = (harmonics_at(seen.normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
-        return self._ratios(inputs, shading, samples.shading, _weights(inputs, confidence, self.config.shading))
+        """What the prior's own light gives to the rendered normals against the prior's shading: the shape that the
+        shading shows.  The light of the radiance field, where it has one, is told the shading besides."""
+        seen, samples, confidence = inputs.seen, inputs.prior.samples, inputs.prior.samples.shading_confidence
+        lit = (harmonics_at(seen.normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
+        weights = _weights(inputs, confidence * samples.has_light, self.config.shading)
+        term = self._ratios(inputs, lit, samples.shading, weights)
+        if isinstance(inputs.rendering, SurfaceRendering) and inputs.rendering.decomposition is not None:
+            weights = _weights(inputs, confidence, self.config.shading)
+            term = term + self._ratios(inputs, inputs.rendering.decomposition.shading, samples.shading, weights)
+        return term
 
     def _ratios(
         self, inputs: LossInputs, colours: torch.Tensor, prior: torch.Tensor, weights: torch.Tensor
