@@ -21,6 +21,7 @@ FLOORS = [
     {"evaluation"},
     {"viewer", "priors.networks"},
     {"cli"},
+    {"__main__"},
 ]
 NETWORKS = "priors.networks"  # a room of its own: no part of the engine imports it, and it imports no part that renders
 BESIDE_NETWORKS = {"errors", "atomic", "config", "schedules", "seeding", "state_file", "scenes", "evaluation"}

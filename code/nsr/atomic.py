@@ -27,11 +27,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: str | Path) -> Iterator[Path]:
+def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``folder`` whose entries are moved to it when the block ends without error.
 
     ``folder`` may exist and keeps what else it holds; an entry that it has already must not be written again
-    (``FileExistsError``).
+    (``FileExistsError``), unless ``replace`` is set: files take the place of others then.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,30 @@ def whole_folder(folder: str | Path) -> Iterator[Path]:
             os.replace(partial, folder)
             return
         entries = sorted(partial.iterdir())
-        for entry in entries:
+        for entry in () if replace else entries:
             if (folder / entry.name).exists():
                 raise FileExistsError(f"{folder / entry.name} exists already")
         for entry in entries:
             os.replace(entry, folder / entry.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder`` that takes its place, with all that it holds, when the block ends
+    without error; else ``folder`` stays as it was."""
+    folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.old-", dir=_made(folder.parent)) as old:
+        with whole_folder(folder) as partial:
+            yield partial
+            if folder.exists():
+                os.replace(folder, Path(old) / folder.name)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _umask() -> int:

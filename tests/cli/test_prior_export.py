@@ -1,5 +1,6 @@
 """Networks over a scene's views: what they see, and where what they say ends up, with networks that know the truth."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -177,7 +178,37 @@ def test_what_a_network_lacks_is_named(scene, sensed, small, tmp_path):
         run_chain(scene, wrong, tmp_path / "out", small, METRES)
     with pytest.raises(PriorError, match="the depth is 64 x 48, as large as the picture already"):
         run_chain(scene, wrong, tmp_path / "out", sensed, METRES)
+    with pytest.raises(PriorError, match="sensed: the bundles would take the place of those that they are made from"):
+        run_chain(scene, denoise, tmp_path / "out" / ".." / "sensed", sensed, METRES)
     assert not (tmp_path / "out").exists()
+
+
+def test_one_bad_view_is_left_out_by_name(scene, sensed, write_sphere_bundle, tmp_path, caplog):
+    """Of a bundle of another view, of one that is damaged, and of a network that fails at one: the others are done,
+    and a bundle that was there stays."""
+    (sensed / "001.npz").write_bytes((sensed / "002.npz").read_bytes())
+    write_sphere_bundle(sensed, 3, normal=None)
+    (sensed / "003.npz").write_bytes((sensed / "003.npz").read_bytes()[:500])
+    stays = write_sphere_bundle(tmp_path / "out", 6).read_bytes()
+    task = Oracle(lambda sample: {"depth": sample["noisy"] * (np.nan if of_view(sample) == 6 else 1)})
+    with caplog.at_level(logging.WARNING, logger="nsr"):
+        done = run_chain(scene, [("depth-denoising", task)], tmp_path / "out", sensed, METRES)
+    assert done == (["002"], ["000", "001", "003", "004", "005", "006", "007"])
+    for record, reason in zip(caplog.records, ["is of view 002", "cannot be read", "view 006: depth has"], strict=True):
+        assert record.getMessage().startswith("left out: ") and reason in record.getMessage()
+    assert (tmp_path / "out" / "006.npz").read_bytes() == stays
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["002.npz", "002.png", "006.npz"]
+
+
+def test_a_chain_that_is_stopped_leaves_nothing(scene, sensed, tmp_path):
+    def stopped_at_the_second(sample):
+        if of_view(sample) == 2:
+            raise KeyboardInterrupt
+        return {"depth": sample["noisy"]}
+
+    with pytest.raises(KeyboardInterrupt):
+        run_chain(scene, [("depth-denoising", Oracle(stopped_at_the_second))], tmp_path / "out", sensed, METRES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sensed", "sphere"]
 
 
 @pytest.mark.parametrize(

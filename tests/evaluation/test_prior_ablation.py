@@ -58,6 +58,15 @@ def test_several_bundles_are_told_apart_and_none_runs_once(ablation, tmp_path):
     assert changed == {"depth, wrong", "all, wrong"}
 
 
+def test_folders_of_one_name_are_told_apart_by_where_they_lie(ablation, tmp_path):
+    for place in ("left", "right"):
+        (tmp_path / place / "priors").mkdir(parents=True)
+        np.savez(tmp_path / place / "priors" / "000.npz", depth=np.ones((2, 2)))
+    folders = [str(tmp_path / place / "priors") for place in ("left", "right")]
+    jobs = replace(ablation, bundles=folders, scenes=ablation.scenes[:1], seeds=[0]).jobs()
+    assert [job.setting for job in jobs][1:4:2] == ["depth, left/priors", "depth, right/priors"]
+
+
 def test_table_csv_and_page(ablation, tmp_path):
     lines, failures = run_prior_ablation(ablation, tmp_path / "out", metrics)
     assert not failures and lines == (tmp_path / "out" / "table.md").read_text().splitlines()

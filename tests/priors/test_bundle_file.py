@@ -111,6 +111,7 @@ BAD = {
     "ragged intrinsics": (with_header(intrinsics=[[1, 2], [3], [0, 0, 1]]), "three rows of three numbers"),
     "an endless world": (with_header(depth=DepthConvention("metric", "m", "z", float("inf"))), "what a world unit"),
     "bad sizes": (with_header(width="6"), "whole numbers of pixels"),
+    "no fingerprint": (with_header(picture="00ff"), "header.picture is no fingerprint"),
     "no name": (with_header(view=None), "header.view and header.source must be texts"),
     "colours that overflow": (spoilt("shading", (0, 0, 1), 1e6), "shading goes up to 1e[+]06; .* of order 1"),
     "light that overflows": (spoilt("sh", (3, 0), -1e9), "sh goes up to 1e[+]09"),

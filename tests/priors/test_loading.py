@@ -3,12 +3,15 @@
 import logging
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from nsr.errors import PriorError
-from nsr.priors.bundle_file import DepthConvention, DirectionConvention
+from nsr.priors.bundle_file import DepthConvention, DirectionConvention, StoredBundle, write_bundle
+from nsr.priors.identity import same_origin, view_header
 from nsr.priors.loading import load_bundle, load_bundles
+from nsr.scenes.idr_folder import load_scene
 
 
 def test_bundles_come_in_the_engines_convention(sphere_scene, sphere_maps, write_sphere_bundle, tmp_path):
@@ -39,8 +42,8 @@ def test_views_without_a_bundle_are_named_in_one_line(sphere_scene, write_sphere
 
 
 BAD = {
-    "another scene": (lambda maps: {"scene": "mug"}, "view 001 of the scene mug, not of view 001 of sphere"),
-    "another view": (lambda maps: {"view": "002"}, "not of view 001"),
+    "another scene": (lambda maps: {"scene": "mug"}, "is of the scene mug by its header, not of sphere, and has no"),
+    "another view": (lambda maps: {"view": "002"}, "is of view 002 of the scene sphere, not of 001"),
     "a wrong unit": (
         lambda maps: {"depth_convention": DepthConvention("metric", "mm", metres_per_scene_unit=1.0)},
         "only 0% of the object's depths lie in the unit sphere.*the unit is wrong, or",
@@ -64,9 +67,40 @@ def test_a_bad_bundle_is_left_out_with_its_reason(
     with caplog.at_level(logging.WARNING, logger="nsr"):
         assert list(load_bundles(sphere_scene, tmp_path, [0, 1])) == [0]
     [line] = [record.getMessage() for record in caplog.records]
-    assert line.startswith("view 001 trains without its priors: ") and "\n" not in line
+    assert line.startswith("view 001 goes without its priors: ") and "\n" not in line
     with pytest.raises(PriorError, match=reason):
         load_bundle(sphere_scene, 1, tmp_path / "001.npz", "001")
+
+
+@pytest.fixture
+def exact_bundle(sphere_scene, sphere_maps):
+    """A bundle of view 1 that knows its picture."""
+    exact = sphere_maps(1)
+    header = replace(view_header(sphere_scene, 1, "001", exact.frame.size), depth=DepthConvention("metric", "scene"))
+    return StoredBundle(header, {"depth": 2.5 * exact.z})
+
+
+def test_a_bundle_is_known_by_its_picture(sphere_scene_folder, exact_bundle, tmp_path):
+    """In a scene that was renamed and copied, at half the size, from compressed pictures, with other cameras."""
+    copy = tmp_path / "renamed"
+    sphere_scene_folder.rename(copy)
+    path = write_bundle(copy / "priors", exact_bundle)
+    for image in (copy / "image").iterdir():
+        cv2.imwrite(str(image.with_suffix(".jpg")), cv2.imread(str(image)), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        image.unlink()
+    scene = load_scene(copy, img_res=[24, 32])
+    scene.cameras.poses[1, :3, 3] *= 1.02
+    assert load_bundle(scene, 1, path, "001").size == (24, 32)
+
+
+def test_a_bundle_of_another_picture_is_refused(sphere_scene, exact_bundle, tmp_path):
+    other = replace(sphere_scene, images=[*sphere_scene.images[:1], sphere_scene.images[2], *sphere_scene.images[2:]])
+    path = write_bundle(tmp_path, exact_bundle)
+    with pytest.raises(PriorError, match=r"another picture than that of view 001 \(they differ by up to \d+ of"):
+        load_bundle(other, 1, path, "001")
+    assert same_origin(exact_bundle.header, replace(exact_bundle.header, scene="renamed"))
+    assert not same_origin(exact_bundle.header, view_header(other, 1, "001", (48, 64)))
+    assert not same_origin(replace(exact_bundle.header, picture=None), replace(exact_bundle.header, scene="renamed"))
 
 
 def test_depths_that_cannot_be_the_objects_have_no_say(sphere_scene, sphere_maps, write_sphere_bundle, tmp_path):
@@ -82,7 +116,11 @@ def test_depths_that_cannot_be_the_objects_have_no_say(sphere_scene, sphere_maps
 
 
 def test_no_bundle_at_all_is_an_error(sphere_scene, tmp_path):
-    with pytest.raises(PriorError, match="no usable bundle of the 7 training views of sphere"):
+    with pytest.raises(PriorError, match="no usable bundle of the 7 training views of sphere$"):
+        load_bundles(sphere_scene, tmp_path, sphere_scene.train_views)
+    for view in (1, 2):
+        (tmp_path / f"{view:03d}.npz").write_bytes(b"no bundle")
+    with pytest.raises(PriorError, match="views of sphere; the first that is not: .*001.npz: cannot be read"):
         load_bundles(sphere_scene, tmp_path, sphere_scene.train_views)
     with pytest.raises(PriorError, match="no such folder of priors; 'nsr prior import'"):
         load_bundles(sphere_scene, tmp_path / "nowhere", [0])

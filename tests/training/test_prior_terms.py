@@ -333,7 +333,7 @@ def test_a_view_without_priors_and_a_bad_one_train_on(hull_config, sphere_scene,
     with caplog.at_level(logging.WARNING, logger="nsr"):
         trainer = Trainer(hull_config, sphere_scene, CPU)
     lines = [record.getMessage() for record in caplog.records]
-    assert [line for line in lines if "view 005 trains without its priors" in line and "cannot be read" in line]
+    assert [line for line in lines if "view 005 goes without its priors" in line and "cannot be read" in line]
     assert [line for line in lines if "1 of 7 training views, which train without: 002" in line]
     assert torch.isfinite(trainer.step()["total"])
 

@@ -8,6 +8,7 @@ gave.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 
+from nsr.atomic import whole_folder
 from nsr.errors import PriorError
 from nsr.priors.bundle import METRIC
 from nsr.priors.bundle_file import (
@@ -25,14 +27,17 @@ from nsr.priors.bundle_file import (
     DepthConvention,
     DirectionConvention,
     StoredBundle,
+    check_bundle,
     read_bundle,
     write_bundle,
 )
 from nsr.priors.conversion import ViewFrame, harmonics_at, to_engine, to_stored
+from nsr.priors.identity import check_identity, view_header
 from nsr.priors.importing.import_bundles import merged
 from nsr.priors.loading import check_view
 from nsr.priors.networks.common.task import Task
 from nsr.priors.pictures import write_bundle_picture
+from nsr.scenes.depth_map import normals_of_points, pixels_at_depth_one
 from nsr.scenes.idr_folder import view_names
 from nsr.scenes.resize import resize_intrinsics, resize_mask, resize_picture
 from nsr.scenes.scene import Scene
@@ -46,23 +51,33 @@ _DISAGREEMENT = 0.003  # of the depth, between two ways to enlarge it, at which 
 _MOVED = 0.01  # of the depth, by which a network moved a measured one, likewise
 _STEP = 0.02  # of the depth, from a pixel to the next, beyond which it is an edge, and has no normal
 
+logger = logging.getLogger("nsr")
+
 
 @dataclass(frozen=True)
 class ChainView:
     """A view of the scene, as networks see it.
 
     Attributes:
-        frame: of the view; image: ``[H, W, 3]`` uint8; mask: ``[H, W]`` bool; name; scene: its name.
+        frame: of the view; image: ``[H, W, 3]`` uint8; mask: ``[H, W]`` bool.
+        header: of a bundle of the view, for maps of its size, without conventions.
         given: what the network before gave, or what the chain began with; None where there is nothing.
     """
 
     frame: ViewFrame
     image: np.ndarray
     mask: np.ndarray
-    name: str
-    scene: str
+    header: BundleHeader
     metres_per_scene_unit: float | None
     given: StoredBundle | None = None
+
+    @property
+    def name(self) -> str:
+        return self.header.view
+
+    def header_of(self, size: tuple[int, int], **entries) -> BundleHeader:
+        """A header of the view's, for maps of ``size`` (height, width)."""
+        return dataclasses.replace(self.header, height=size[0], width=size[1], **entries)
 
     def intrinsics(self) -> np.ndarray:
         """``[3, 3]`` of what is given."""
@@ -89,7 +104,7 @@ class ChainView:
         own = dataclasses.replace(self.frame, intrinsics=self.intrinsics(), size=size)
         bundle = to_engine(given, own, f"view {self.name}")
         metres = DepthConvention(METRIC, "m", "z", self.metres_per_scene_unit)
-        stored = to_stored(bundle, own, BundleHeader(self.scene, self.name, size[1], size[0], depth=metres))
+        stored = to_stored(bundle, own, self.header_of(size, depth=metres))
         return stored.arrays["depth"], stored.arrays["depth_confidence"]
 
     def picture(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -110,11 +125,8 @@ class ChainView:
         if normals:
             arrays["normal"], smooth = depth_normals(depth, intrinsics)
             arrays["normal_confidence"] = confidence * smooth
-        header = BundleHeader(
-            self.scene,
-            self.name,
-            depth.shape[1],
-            depth.shape[0],
+        header = self.header_of(
+            depth.shape,
             depth=DepthConvention(METRIC, "m", "z", self.metres_per_scene_unit),
             normal=_CAMERA if normals else None,
             intrinsics=intrinsics.tolist(),
@@ -126,15 +138,11 @@ class ChainView:
 def depth_normals(depth: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit normals ``[H, W, 3]`` float32 of a z-depth, towards the camera, in its frame (OpenCV); and where the depth
     is smooth enough to have any, ``[H, W]`` bool."""
-    v, u = np.mgrid[: depth.shape[0], : depth.shape[1]].astype(np.float64)
-    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(intrinsics).T
-    along_v, along_u = np.gradient(rays * depth[..., None], axis=(0, 1))
-    normal = np.cross(along_v, along_u)
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    normal = normals_of_points(pixels_at_depth_one(intrinsics, depth.shape) * depth[..., None])
     known = cv2.erode((depth > 0).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
     steps = np.maximum(*(np.abs(step) for step in np.gradient(depth)))
-    smooth = known & (length[..., 0] > 0) & (steps < _STEP * depth)
-    return np.where(smooth[..., None], normal / np.maximum(length, 1e-30), 0.0).astype(np.float32), smooth
+    smooth = known & normal.any(axis=-1) & (steps < _STEP * depth)
+    return np.where(smooth[..., None], normal, 0.0).astype(np.float32), smooth
 
 
 def _denoise(task: Task, view: ChainView) -> StoredBundle:
@@ -194,10 +202,9 @@ def _decompose(task: Task, view: ChainView) -> StoredBundle:
     light = np.linalg.lstsq(basis, found["harmonic_shading"][known].astype(np.float64), rcond=1e-4)[0]
     arrays = {"normal": normal, "albedo": found["albedo"], "shading": found["shading"], "sh": light}
     arrays |= {f"{name}_confidence": confidence for name in ("normal", "albedo", "shading")}
-    header = BundleHeader(
-        view.scene, view.name, width, height, normal=_CAMERA, albedo=_LINEAR, shading=_LINEAR, sh=_CAMERA,
-        source="intrinsic decomposition",
-    )  # fmt: skip
+    header = view.header_of(
+        (height, width), normal=_CAMERA, albedo=_LINEAR, shading=_LINEAR, sh=_CAMERA, source="intrinsic decomposition"
+    )
     return StoredBundle(header, {name: np.asarray(v, np.float32) for name, v in arrays.items()})
 
 
@@ -221,40 +228,72 @@ def run_chain(
 
     Args:
         scene: with its folder; tasks: name of the family and its trained task, in the order of the chain.
-        output: folder of the bundles; one that is there for a view is replaced.
-        given: folder of bundles whose depths the first network reads; a view without one is left out.
+        output: folder of the bundles, which appear together; one that is there for a view is replaced.
+        given: folder of bundles whose depths the first network reads, another one than ``output``.
         metres_per_scene_unit: what a world unit of the scene is; needed by networks that work in metres.
 
     Returns:
-        names of the views with a bundle now, and of those that were left out.
+        names of the views with a bundle now, and of those that were left out: nothing is given of them, or, as a
+        warning says, what is given or came out cannot be of them.
 
     Raises:
-        PriorError: a network lacks what it needs, or what it gave cannot be of its view; the views before have their
-            bundles then.
+        PriorError: no view could be done, the output is what is given, or the disk refuses; nothing is written then.
     """
     names = view_names(scene.folder)
-    written, left_out = [], []
-    for index, name in enumerate(names):
-        path = None if given is None else Path(given) / f"{name}.npz"
-        if path is not None and not path.exists():
-            left_out.append(name)
-            continue
-        frame = ViewFrame.of_scene(scene, index)
-        mask = scene.masks[index].cpu().numpy()
-        stored = None if path is None else read_bundle(path)
-        image = scene.images[index].cpu().numpy()
-        view = ChainView(frame, image, mask, name, scene.name, metres_per_scene_unit, stored)
-        for family, task in tasks:
-            view = dataclasses.replace(view, given=_beside(view, STEPS[family](task, view)))
-        source = f"{scene.name}, view {name}"
-        bundle = to_engine(view.given, frame, source)
-        check_view(bundle, frame, mask, source)
-        write_bundle(output, view.given)
-        write_bundle_picture(output, bundle, frame)
-        written.append(name)
-    if not written:
-        raise PriorError(f"{given}: holds no bundle of any view of {scene.name}")
+    if given is not None and Path(given).resolve() == Path(output).resolve():
+        raise PriorError(
+            f"{given}: the bundles would take the place of those that they are made from; name another folder to write "
+            "to"
+        )
+    written, left_out, failures = [], [], []
+    try:
+        with whole_folder(output, replace=True) as partial:
+            for index, name in enumerate(names):
+                path = None if given is None else Path(given) / f"{name}.npz"
+                if path is not None and not path.exists():
+                    left_out.append(name)
+                    continue
+                try:
+                    _run_view(scene, index, name, tasks, partial, path, metres_per_scene_unit)
+                except PriorError as error:
+                    failures.append(str(error))
+                    left_out.append(name)
+                else:
+                    written.append(name)
+            if not written:
+                nothing = f"{given}: holds no bundle of any view of {scene.name}"
+                raise PriorError(failures[0] if failures else nothing)
+    except OSError as error:
+        raise PriorError(f"{output}: the bundles cannot be written ({error.strerror or error})") from error
+    for failure in failures:
+        logger.warning("left out: %s", failure)
     return written, left_out
+
+
+def _run_view(
+    scene: Scene,
+    index: int,
+    name: str,
+    tasks: Sequence[tuple[str, Task]],
+    output: Path,
+    given: Path | None,
+    metres_per_scene_unit: float | None,
+) -> None:
+    """Run the networks over one view, from the bundle ``given`` where there is one, and write what they give."""
+    frame = ViewFrame.of_scene(scene, index)
+    mask, image = scene.masks[index].cpu().numpy(), scene.images[index].cpu().numpy()
+    stored = None if given is None else read_bundle(given)
+    if stored is not None:
+        check_identity(stored.header, scene, index, name, str(given))
+    view = ChainView(frame, image, mask, view_header(scene, index, name, frame.size), metres_per_scene_unit, stored)
+    for family, task in tasks:
+        view = dataclasses.replace(view, given=_beside(view, STEPS[family](task, view)))
+    source = f"{scene.name}, view {name}"
+    check_bundle(view.given, source)
+    bundle = to_engine(view.given, frame, source)
+    check_view(bundle, frame, mask, source)
+    write_bundle(output, view.given)
+    write_bundle_picture(output, bundle, frame)
 
 
 def _beside(view: ChainView, new: StoredBundle) -> StoredBundle:
@@ -271,7 +310,7 @@ def _predict(task: Task, sample: dict, view: ChainView) -> dict[str, np.ndarray]
     """The maps of a prediction, on the CPU."""
     task.train(False)
     everywhere = torch.ones_like(next(iter(sample.values()))[:1])
-    sample = {"mask": everywhere, **sample, "name": view.name, "scene": view.scene}
+    sample = {"mask": everywhere, **sample, "name": view.name, "scene": view.header.scene}
     on_device = {name: v.to(task.device) if isinstance(v, torch.Tensor) else v for name, v in sample.items()}
     return {name: values.cpu().float().numpy() for name, values in task.predict(on_device).items()}
 

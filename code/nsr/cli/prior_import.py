@@ -7,7 +7,12 @@ from pathlib import Path
 
 from nsr.cli.arguments import positive_number
 
-FORMATS = ("depth-png", "monosdf", "normals")
+# The formats, and the flags that say something of each.
+_OF_FORMAT = {
+    "depth-png": ("unit", "counts", "measure", "scene_unit", "intrinsics", "confidence"),
+    "monosdf": ("axes",),
+    "normals": ("axes", "frame"),
+}
 
 _EXAMPLES = """\
 examples:
@@ -36,7 +41,7 @@ def add_import(actions: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--format",
         required=True,
-        choices=FORMATS,
+        choices=tuple(_OF_FORMAT),
         help="depth-png: 16-bit pictures of a depth sensor; monosdf: NAME_depth.npy and NAME_normal.npy; normals: png "
         "or npy files of photometric stereo",
     )
@@ -46,9 +51,9 @@ def add_import(actions: argparse._SubParsersAction) -> None:
     depth.add_argument(
         "--unit", choices=("mm", "m", "scene"), help="of the depths; scene: world units of the scene's cameras"
     )
-    depth.add_argument("--counts", type=positive_number, default=1.0, help="stored counts of one unit (default: 1)")
+    depth.add_argument("--counts", type=positive_number, help="stored counts of one unit (default: 1)")
     depth.add_argument(
-        "--measure", choices=("z", "ray"), default="z", help="along the optical axis, or along the ray (default: z)"
+        "--measure", choices=("z", "ray"), help="along the optical axis, or along the ray (default: z)"
     )
     depth.add_argument(
         "--scene_unit",
@@ -63,12 +68,9 @@ def add_import(actions: argparse._SubParsersAction) -> None:
     normals.add_argument(
         "--axes",
         choices=("opencv", "opengl"),
-        default="opencv",
         help="of the camera: x right, y down, z forward, or x right, y up, z backward (default: opencv)",
     )
-    normals.add_argument(
-        "--frame", choices=("camera", "world"), default="camera", help="of --format normals (default: camera)"
-    )
+    normals.add_argument("--frame", choices=("camera", "world"), help="of --format normals (default: camera)")
     parser.set_defaults(run=_run)
 
 
@@ -95,14 +97,19 @@ def _reader(arguments: argparse.Namespace):
     from nsr.priors.bundle_file import DepthConvention, DirectionConvention
     from nsr.priors.importing.formats import DepthPictures, MonocularArrays, NormalMaps
 
+    for name in sorted({name for names in _OF_FORMAT.values() for name in names} - set(_OF_FORMAT[arguments.format])):
+        if getattr(arguments, name) is not None:
+            raise PriorError(f"--{name} says nothing of --format {arguments.format}: leave it out")
+    axes = arguments.axes or "opencv"
     if arguments.format == "monosdf":
-        return MonocularArrays(arguments.source, arguments.axes)
+        return MonocularArrays(arguments.source, axes)
     if arguments.format == "normals":
-        return NormalMaps(arguments.source, DirectionConvention(arguments.frame, arguments.axes))
+        return NormalMaps(arguments.source, DirectionConvention(arguments.frame or "camera", axes))
     if arguments.unit is None:
         raise PriorError("--format depth-png needs --unit: mm, m or scene")
-    convention = DepthConvention(METRIC, arguments.unit, arguments.measure, metres_of(arguments.scene_unit))
-    return DepthPictures(arguments.source, convention, arguments.counts, arguments.intrinsics, arguments.confidence)
+    convention = DepthConvention(METRIC, arguments.unit, arguments.measure or "z", metres_of(arguments.scene_unit))
+    counts = arguments.counts or 1.0
+    return DepthPictures(arguments.source, convention, counts, arguments.intrinsics, arguments.confidence)
 
 
 def metres_of(scene_unit: str | None) -> float | None:

@@ -65,20 +65,30 @@ class PriorAblation:
             PriorError: a folder of bundles is not there, or holds none.
         """
         common = [*self.overrides, *([f"dataset.train_views={self.views}"] if self.views else [])]
+        told = _distinct(self.bundles)
         jobs = []
         for seed in self.seeds:
             for scene in self.scenes:
                 jobs.append(self._job(scene, NONE, common, seed, self.base))
-                for folder in self.bundles:
+                for folder, called in zip(self.bundles, told, strict=True):
                     state = bundles_state(Path(scene) / folder)
                     for name, conf in self.priors.items():
-                        setting = name if len(self.bundles) == 1 else f"{name}, {Path(folder).name}"
+                        setting = name if len(self.bundles) == 1 else f"{name}, {called}"
                         keys = (*common, f"priors.folder={folder}")
                         jobs.append(self._job(scene, setting, keys, seed, conf, state))
         return jobs
 
     def _job(self, scene: str, setting: str, keys: Sequence[str], seed: int, conf: str, inputs: str = "") -> Job:
         return Job(scene, setting, tuple(keys), seed, conf, self.length, self.resolution, inputs, self.rendering)
+
+
+def _distinct(folders: Sequence[str]) -> list[str]:
+    """Names to tell folders apart by: their own, with as much of what they lie in as that takes."""
+    parts = [Path(folder).parts for folder in folders]
+    depth = 1
+    while len({part[-depth:] for part in parts}) < len(set(parts)):
+        depth += 1
+    return ["/".join(part[-depth:]) for part in parts]
 
 
 def bundles_state(folder: Path) -> str:
@@ -89,7 +99,9 @@ def bundles_state(folder: Path) -> str:
     """
     files = sorted(folder.glob("*.npz"))
     if not files:
-        raise PriorError(f"{folder}: there are no prior bundles (<view>.npz) in it")
+        raise PriorError(
+            f"{folder}: there are no prior bundles (<view>.npz) in it; folders count from the scene's, or are absolute"
+        )
     facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

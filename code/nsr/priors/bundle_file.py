@@ -21,9 +21,14 @@ from nsr.errors import PriorError
 from nsr.priors.bundle import AFFINE, METRIC
 
 VERSION = 1
+FINGERPRINT_SIDE = 8  # cells of a picture's fingerprint along a side, a byte a channel each
 MAPS = {"depth": 2, "normal": 3, "albedo": 3, "shading": 3}  # and how many axes each has
 METRES = {"mm": 0.001, "m": 1.0}
 _UNIT_TOLERANCE = 0.02  # of a normal's length: half floats and 8-bit pictures keep it
+# What is no archive, is cut short, is damaged within a member, or asks for what zipfile or memory do not have.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, TypeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _BRIGHTEST = float(np.finfo(np.float16).max)  # colours and light are of order 1; half floats hold them in training
 
 
@@ -74,6 +79,8 @@ class BundleHeader:
         depth, normal, albedo, shading, sh: conventions of what it holds; None for what it does not.
         intrinsics: ``[3, 3]`` of its maps; None: they show what the view's image shows, whatever their size.
         source: what made it, for people.
+        picture: fingerprint of the view's picture (``nsr.priors.identity``), by which the bundle is known as the view's
+            own; None: by the names alone.
     """
 
     scene: str
@@ -87,6 +94,7 @@ class BundleHeader:
     sh: DirectionConvention | None = None
     intrinsics: list[list[float]] | None = None
     source: str = ""
+    picture: str | None = None
     version: int = VERSION
 
 
@@ -146,8 +154,7 @@ def read_bundle(path: str | Path) -> StoredBundle:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
-    # What is no archive, is cut short, is damaged within a member, or asks for what zipfile does not know.
-    except (OSError, ValueError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise PriorError(f"{path}: cannot be read as a bundle, an npz file ({error})") from error
     header = _header(contents.pop("header", None), path)
     for name, values in contents.items():
@@ -222,6 +229,13 @@ def confidence_of(stored: StoredBundle, name: str) -> np.ndarray:
     return np.ones(values.shape[:2], dtype=np.float32)
 
 
+def _is_fingerprint(text: Any) -> bool:
+    try:
+        return len(bytes.fromhex(text)) == 3 * FINGERPRINT_SIDE**2
+    except (TypeError, ValueError):
+        return False
+
+
 def intrinsics_of(tree: Any) -> np.ndarray | None:
     """``[3, 3]`` float64 intrinsics from rows of numbers; None where they are none (not finite, a last row other than
     0 0 1, a focal length that is not above 0)."""
@@ -241,6 +255,8 @@ def _check_conventions(header: BundleHeader, arrays: dict[str, np.ndarray], sour
         raise PriorError(f"{source}: header.width and header.height must be whole numbers of pixels")
     if not all(isinstance(text, str) for text in (header.scene, header.view, header.source)):
         raise PriorError(f"{source}: header.scene, header.view and header.source must be texts")
+    if header.picture is not None and not _is_fingerprint(header.picture):
+        raise PriorError(f"{source}: header.picture is no fingerprint of a picture; leave it out where there is none")
     if header.intrinsics is not None and intrinsics_of(header.intrinsics) is None:
         raise PriorError(
             f"{source}: header.intrinsics must be three rows of three numbers, the last 0 0 1, with focal lengths "

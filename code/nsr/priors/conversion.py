@@ -24,6 +24,7 @@ from nsr.priors.bundle_file import (
     confidence_of,
 )
 from nsr.scenes.cameras import Cameras
+from nsr.scenes.depth_map import pixels_at_depth_one
 from nsr.scenes.resize import resize_intrinsics
 from nsr.scenes.scene import Scene
 from nsr.scenes.synthetic.layouts import fibonacci_sphere
@@ -78,12 +79,6 @@ class ViewFrame:
         if convention.frame == "world":
             return (self.scale_mat[:3, :3] / self.scale).T
         return self.pose[:3, :3] @ (_OPENGL if convention.axes == "opengl" else np.eye(3))
-
-
-def pixels_at_depth_one(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``[H, W, 3]`` float64: where the rays of all pixels are at depth 1, in the camera's frame (OpenCV)."""
-    v, u = np.mgrid[: size[0], : size[1]].astype(np.float64)
-    return np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(intrinsics).T
 
 
 def to_engine(stored: StoredBundle, frame: ViewFrame, source: str) -> PriorBundle:

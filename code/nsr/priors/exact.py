@@ -25,6 +25,7 @@ from nsr.priors.bundle_file import (
     write_bundle,
 )
 from nsr.priors.conversion import ViewFrame, to_engine
+from nsr.priors.identity import view_header
 from nsr.priors.pictures import write_bundle_picture
 from nsr.scenes.idr_folder import list_views, load_scene
 from nsr.scenes.synthetic.ground_truth import ViewTruth, list_truth
@@ -77,7 +78,7 @@ def write_exact_bundles(
             for index, files in enumerate(list_views(folder)):
                 frame = ViewFrame.of_scene(scene, index)
                 view = ViewTruth.read(truth[index], frame.intrinsics, frame.pose)
-                header = BundleHeader(scene.name, files.image.stem, *frame.size[::-1])
+                header = view_header(scene, index, files.image.stem, frame.size)
                 if depth == EXACT:
                     stored = exact_bundle(view, header)
                 else:

@@ -13,6 +13,7 @@ from nsr.errors import PriorError
 from nsr.priors.bundle import METRIC, PriorBundle
 from nsr.priors.bundle_file import read_bundle
 from nsr.priors.conversion import ViewFrame, to_engine
+from nsr.priors.identity import check_identity
 from nsr.scenes.idr_folder import view_names
 from nsr.scenes.scene import Scene
 
@@ -43,7 +44,7 @@ def load_bundles(scene: Scene, folder: str | Path, views: Sequence[int]) -> dict
         raise PriorError(
             f"{folder}: there is no such folder of priors; 'nsr prior import' and 'nsr prior export' make one"
         )
-    bundles, missing = {}, []
+    bundles, missing, bad = {}, [], {}
     for view in views:
         path = folder / f"{names[view]}.npz"
         if not path.exists():
@@ -52,9 +53,12 @@ def load_bundles(scene: Scene, folder: str | Path, views: Sequence[int]) -> dict
         try:
             bundles[view] = load_bundle(scene, view, path, names[view])
         except PriorError as error:
-            logger.warning("view %s trains without its priors: %s", names[view], error)
+            bad[names[view]] = error
     if not bundles:
-        raise PriorError(f"{folder}: no usable bundle of the {len(views)} training views of {scene.name}")
+        why = f"; the first that is not: {next(iter(bad.values()))}" if bad else ""
+        raise PriorError(f"{folder}: no usable bundle of the {len(views)} training views of {scene.name}{why}")
+    for name, error in bad.items():
+        logger.warning("view %s goes without its priors: %s", name, error)
     if missing:
         logger.warning(
             "%s: no priors for %d of %d training views, which train without: %s",
@@ -67,15 +71,10 @@ def load_bundle(scene: Scene, view: int, path: str | Path, name: str) -> PriorBu
     """One bundle of the scene's view ``view``, called ``name``.
 
     Raises:
-        PriorError: it cannot be read, contradicts itself, or is not of this view (``check_view``).
+        PriorError: it cannot be read, contradicts itself, or is not of this view (``check_identity``, ``check_view``).
     """
     stored = read_bundle(path)
-    header = stored.header
-    if (header.scene, header.view) != (scene.name, name):
-        raise PriorError(
-            f"{path}: the bundle is of view {header.view} of the scene {header.scene}, not of view {name} of "
-            f"{scene.name}"
-        )
+    check_identity(stored.header, scene, view, name, str(path))
     frame = ViewFrame.of_scene(scene, view)
     bundle = to_engine(stored, frame, str(path))
     check_view(bundle, frame, scene.masks[view].cpu().numpy(), str(path))

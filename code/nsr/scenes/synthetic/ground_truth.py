@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nsr.errors import SceneError
+from nsr.scenes.depth_map import pixels_at_depth_one
 
 GROUND_TRUTH_FOLDER = "ground_truth"
 VIEW_FOLDER = "views"
@@ -50,9 +51,7 @@ class ViewTruth:
 
     def directions(self) -> np.ndarray:
         """``[H, W, 3]`` from the camera through each pixel's centre, in its frame, with z = 1."""
-        row, column = np.indices(self.depth.shape)
-        pixels = np.stack([column, row, np.ones_like(row)], axis=-1)
-        return pixels @ np.linalg.inv(self.intrinsics).T
+        return pixels_at_depth_one(self.intrinsics, self.depth.shape)
 
     def cosine(self) -> np.ndarray:
         """``[H, W]`` between normal and the way to the camera, 0 where there is nothing."""

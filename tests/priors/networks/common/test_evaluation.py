@@ -59,6 +59,24 @@ def test_a_run_is_tested_on_whole_frames_of_any_size(nsr, tmp_path, capsys):
         assert nsr("test", "--num", 1, "--checkpoint", which, "--name", "default", "--verbose", 0) == 0
 
 
+def test_a_test_leaves_nothing_of_an_earlier_one(nsr, tmp_path, monkeypatch):
+    assert nsr("train", "--verbose", 0, "--epoch", 1) == 0
+    assert nsr("test", "--num", 3, "--panels", 3, "--verbose", 0) == 0
+    folder = tmp_path / "toy" / "default" / "test_synthetic"
+    assert len(list(folder.glob("panels_*.png"))) == 3
+    assert nsr("test", "--num", 2, "--panels", 1, "--verbose", 0) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.csv", "panels_000.png"]
+    before = (folder / "metrics.csv").read_bytes()
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nsr.priors.networks.common.evaluation.mean_figures", stop)
+    assert nsr("test", "--num", 3, "--verbose", 0) == 130
+    assert (folder / "metrics.csv").read_bytes() == before
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".test")]
+
+
 def test_the_newest_run_is_tested_where_none_is_named(nsr, tmp_path):
     for name in ("older", "newer"):
         assert nsr("train", "--verbose", 0, "--epoch", 1, "--name", name) == 0

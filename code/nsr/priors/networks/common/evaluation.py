@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from nsr.atomic import replaced_folder
 from nsr.errors import NsrError
 from nsr.priors.networks.common.checkpoints import task_from_checkpoint
 from nsr.priors.networks.common.family import Family
@@ -30,7 +31,7 @@ def test_family(
     """Test as the flags of ``nsr prior test`` say.
 
     Writes ``metrics.csv`` (a row a frame and their mean), ``panels_NNN.png`` of the first frames and what the family
-    itself writes.
+    itself writes, in place of what an earlier test left in the folder.
 
     Returns:
         the folder with the results, and the mean figures.
@@ -44,6 +45,15 @@ def test_family(
     family.prepare_test(task, options)
     dataset = family.test_dataset(options)
     folder = _results_folder(family, options, path) / f"test_{family.results_name(task, options)}"
+    with replaced_folder(folder) as partial:
+        means = _test_frames(family, task, dataset, partial, options)
+    return folder, means
+
+
+def _test_frames(
+    family: Family, task: Task, dataset: SampleDataset, folder: Path, options: Namespace
+) -> dict[str, float]:
+    """Write the results of all frames into ``folder``; returns the mean figures."""
     rows = []
     for index in tqdm(range(len(dataset)), desc="frames", unit="frame", disable=options.verbose != 1):
         sample = dataset[index]
@@ -57,7 +67,7 @@ def test_family(
     means = mean_figures(rows)
     write_table(folder / METRICS, [*rows, {"scene": MEAN, "name": "", **means}])
     family.finish_test([row["name"] for row in rows], folder, options)
-    return folder, means
+    return means
 
 
 def evaluate(task: Task, sample: Sample) -> tuple[dict[str, torch.Tensor], dict[str, float]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from nsr.scenes.depth_map import normals_of_points
+
 
 @dataclass(frozen=True)
 class Rig:
@@ -57,13 +59,9 @@ class Rig:
         return np.stack([self.focal[0] * x / z + u, self.focal[1] * y / z + v], axis=-1)
 
     def normals(self, depth: np.ndarray) -> np.ndarray:
-        """Unit normals ``[H, W, 3]`` float64, towards the camera, of a z-depth map ``[H, W]``.
-
-        The cross product of the central differences of the points (one-sided at the border).
-        """
-        along_v, along_u = np.gradient(self.points(depth), axis=(0, 1))
-        normal = np.cross(along_v, along_u)
-        return normal / np.linalg.norm(normal, axis=-1, keepdims=True).clip(1e-30, None)
+        """Unit normals ``[H, W, 3]`` float64, towards the camera, of a z-depth map ``[H, W]``; see
+        ``normals_of_points``."""
+        return normals_of_points(self.points(depth))
 
 
 def blurred(picture: np.ndarray, sigma: float, weight: np.ndarray | None = None) -> np.ndarray:
