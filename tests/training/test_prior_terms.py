@@ -7,12 +7,15 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from nsr.config.schema import Config, PriorsConfig, PriorTermConfig
 from nsr.errors import ConfigError, PriorError
-from nsr.priors.bundle_file import DepthConvention
-from nsr.priors.conversion import harmonics_at
+from nsr.priors.bundle_file import DepthConvention, DirectionConvention
+from nsr.priors.conversion import harmonics_at, rotate_harmonics
 from nsr.rendering.surface import SeenSurface
+from nsr.scenes.cameras import Cameras
+from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.losses import LossInputs
 from nsr.training.pixel_sampler import PixelSampler
 from nsr.training.prior_terms import TERMS, PriorTerms
@@ -309,6 +312,51 @@ def test_cameras_that_are_trained_hear_the_priors(name, hull_config, sphere_scen
     before = trainer.cameras.poses.clone()
     trainer.step()
     assert (trainer.cameras.poses - before)[sphere_scene.train_views].abs().amax() > 0
+
+
+def turned_scene(scene, degrees):
+    """The scene, and one whose cameras have all turned about one axis through the centre, as a frame that drifts does;
+    and that rotation."""
+    axis = np.array([0, 0.6, 0.8])
+    rotation = torch.from_numpy(Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix())
+    motion = torch.eye(4, dtype=torch.float64)
+    motion[:3, :3] = rotation
+    poses = (motion @ scene.cameras.poses.double()).float()
+    return TrainableCameras(Cameras(scene.cameras.intrinsics, poses)), rotation.float()
+
+
+@pytest.mark.parametrize("frame", ["camera", "world"])
+def test_normals_and_light_turn_with_the_camera_that_they_were_told_in(frame, sphere_scene, sphere_maps, with_priors):
+    def told(view):
+        normal = sphere_maps(view).normal
+        return normal @ sphere_maps(view).frame.pose[:3, :3] if frame == "camera" else normal
+
+    def light(view):
+        rotation = sphere_maps(view).frame.pose[:3, :3]
+        return rotate_harmonics(LIGHT, rotation.T) if frame == "camera" else LIGHT
+
+    convention = DirectionConvention(frame)
+    config = with_priors(
+        ["normal", "shading"], normal=told, sh=light, normal_convention=convention, sh_convention=convention
+    )
+    terms = PriorTerms(Config(priors=config), sphere_scene, CPU)
+    trained, rotation = turned_scene(sphere_scene, 10.0)
+    torch.manual_seed(0)
+    batch = PixelSampler(sphere_scene, CPU, 0.3).draw(200)
+    origins, directions = trained.rays(batch.views, batch.pixels)
+    prior = terms.draw(batch, origins, directions, 0, 0.5, trained)
+    still = terms.draw(batch, origins, directions, 0, 0.5)
+    expected = still.samples.normal @ rotation.T if frame == "camera" else still.samples.normal
+    torch.testing.assert_close(prior.samples.normal, expected, atol=2e-3, rtol=0)
+    # The object has turned with the frame: its normals and its light are the priors' where these turn, too.
+    inputs = LossInputs(Ball(ball(0.6).float(), prior.points), batch, 50.0, prior=prior)
+    values = {term.name: term.function(inputs) for term in terms.terms}
+    if frame == "camera":
+        assert values["prior_normal"] < 0.01 and values["prior_shading"] < 0.01
+        values["prior_normal"].backward()
+        assert trained.vectors.weight.grad.coalesce().values()[:, :4].abs().max() > 0
+    else:
+        assert values["prior_normal"] > 0.1 and values["prior_shading"] > 0.02
 
 
 def test_rays_that_miss_still_learn(hull_config, sphere_scene, with_priors):

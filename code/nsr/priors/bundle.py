@@ -20,6 +20,8 @@ class PriorBundle:
         depth_kind: ``metric`` or ``affine``.
         affine_measure: what an affine depth is affine to: ``z`` (along the optical axis) or ``ray``.
         normal: ``[H, W, 3]`` float32, unit, outward, normalised frame; or None.
+        normal_frame, light_frame: what they were told in: ``camera``, with which they turn where it is trained, or
+            ``world``.
         albedo: ``[H, W, 3]`` float32, linear, up to a scale of the view; or None.
         shading: ``[H, W, 3]`` float32, linear, up to a scale of the view; or None.
         harmonics: ``[9, 3]`` float32 or None: the shading that a unit normal n of the normalised frame gets is the
@@ -37,11 +39,13 @@ class PriorBundle:
     affine_measure: str = "z"
     normal: np.ndarray | None = None
     normal_confidence: np.ndarray | None = None
+    normal_frame: str = "world"
     albedo: np.ndarray | None = None
     albedo_confidence: np.ndarray | None = None
     shading: np.ndarray | None = None
     shading_confidence: np.ndarray | None = None
     harmonics: np.ndarray | None = None
+    light_frame: str = "world"
 
     @property
     def size(self) -> tuple[int, int]:

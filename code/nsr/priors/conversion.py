@@ -120,8 +120,10 @@ def to_engine(stored: StoredBundle, frame: ViewFrame, source: str) -> PriorBundl
         if "shading_confidence" not in maps:
             given = arrays.get("shading_confidence")
             maps["shading_confidence"] = (shown if given is None else sampled(given) * shown).astype(np.float32)
-    kind = {"depth_kind": header.depth.kind, "affine_measure": header.depth.measure} if "depth" in maps else {}
-    return PriorBundle(header.view, header.scene, **{name: v.astype(np.float32) for name, v in maps.items()}, **kind)
+    told = {"depth_kind": header.depth.kind, "affine_measure": header.depth.measure} if "depth" in maps else {}
+    told |= {"normal_frame": header.normal.frame} if "normal" in maps else {}
+    told |= {"light_frame": header.sh.frame} if "harmonics" in maps else {}
+    return PriorBundle(header.view, header.scene, **{name: v.astype(np.float32) for name, v in maps.items()}, **told)
 
 
 def to_stored(bundle: PriorBundle, frame: ViewFrame, header: BundleHeader) -> StoredBundle:

@@ -26,6 +26,8 @@ class PriorSamples:
         depth_confidence: ``[N]``; affine: ``[N]`` bool; measure_per_length: ``[N]``.
         normal, albedo, shading: ``[N, 3]``, as of ``PriorBundle``, with ``..._confidence [N]``.
         harmonics: ``[N, 9, 3]``, of the pixel's view; has_light: ``[N]`` bool, whether that has any.
+        light_turn: ``[N, 3, 3]``, by which the light has turned with its camera: its shading of a normal n is that of
+            ``light_turn^T n``; None where cameras are as they were given.
 
     What the set was not asked to hold is None.
     """
@@ -42,6 +44,7 @@ class PriorSamples:
     shading_confidence: torch.Tensor | None = None
     harmonics: torch.Tensor | None = None
     has_light: torch.Tensor | None = None
+    light_turn: torch.Tensor | None = None
 
 
 @dataclass
@@ -69,7 +72,7 @@ class PriorSet:
     Memory a pixel is 6 bytes for depths and 8 for each other kind: depths are float32, all else half floats.
 
     Args:
-        scene: whose training views it is about.
+        scene: whose training views it is about, with the cameras as the bundles were read with.
         bundles: by index of the view, each of its view's size; others have no priors.
         kinds: which of depth, normal, albedo, shading to hold.
         device: where they are looked up.
@@ -98,25 +101,30 @@ class PriorSet:
             dtype = torch.float32 if kind == "depth" else torch.float16
             self._values[kind] = self._flat([values for values, _ in maps], sizes, KINDS[kind], dtype).to(device)
         self.kinds = {kind for kind in kinds if bool(self._confidences[kind].any())}
-        affine, metric = torch.zeros(2, len(scene), dtype=torch.bool)
+        affine, metric, normals_turn, light_turns = torch.zeros(4, len(scene), dtype=torch.bool)
         along_axis = torch.zeros(len(scene), dtype=torch.bool)
         light, has_light = torch.zeros(len(scene), 9, 3), torch.zeros(len(scene), dtype=torch.bool)
         for view, bundle in bundles.items():
             affine[view] = bundle.depth is not None and bundle.depth_kind == AFFINE
             metric[view] = bundle.depth is not None and bundle.depth_kind == METRIC
             along_axis[view] = bundle.affine_measure == "z"
+            normals_turn[view], light_turns[view] = bundle.normal_frame == "camera", bundle.light_frame == "camera"
             if bundle.harmonics is not None:
                 light[view], has_light[view] = torch.from_numpy(bundle.harmonics), True
         self.has_affine_depth, self.has_metric_depth = bool(affine.any()), bool(metric.any())
         self._affine, self._along_axis = affine.to(device), (affine & along_axis).to(device)
         self._light, self._has_light = light.to(device), has_light.to(device)
+        self._normals_turn, self._light_turns = normals_turn.to(device), light_turns.to(device)
+        self._given_rotations = scene.cameras.poses[:, :3, :3].to(device, torch.float32)
         self._to_camera = torch.linalg.inv(scene.cameras.intrinsics.double()).to(device, torch.float32)
 
-    def sample(self, views: torch.Tensor, pixels: torch.Tensor) -> PriorSamples:
+    def sample(self, views: torch.Tensor, pixels: torch.Tensor, poses: torch.Tensor | None = None) -> PriorSamples:
         """What is known of pixels.
 
         Args:
             views: ``[N]`` int64, indices of the scene's views; pixels: ``[N, 2]`` whole (u, v).
+            poses: ``[N, 4, 4]`` of the views' cameras as they are now, with which normals and light turn that were told
+                in the camera's frame, differentiable in them; None: as they were given.
         """
         u, v = pixels.long().unbind(1)
         flat = torch.where(self._present[views], self._starts[views] + v * self._widths[views] + u, self._nowhere)
@@ -132,6 +140,14 @@ class PriorSet:
             found["measure_per_length"] = torch.where(self._along_axis[views], per_length, 1.0)
         if "shading" in found:
             found["harmonics"], found["has_light"] = self._light[views], self._has_light[views]
+        if poses is not None:
+            turn = poses[:, :3, :3] @ self._given_rotations[views].transpose(1, 2)
+            still = torch.eye(3, dtype=turn.dtype, device=turn.device)
+            if "normal" in found:
+                of_normals = torch.where(self._normals_turn[views, None, None], turn, still)
+                found["normal"] = (of_normals @ found["normal"].unsqueeze(2)).squeeze(2)
+            if "shading" in found:
+                found["light_turn"] = torch.where(self._light_turns[views, None, None], turn, still)
         return PriorSamples(**found)
 
     @staticmethod

@@ -20,6 +20,7 @@ from nsr.priors.within_view import gate_within_view
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.scene import Scene
 from nsr.schedules import ramp
+from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.losses import LossInputs, LossTerm
 from nsr.training.pixel_sampler import PixelBatch
 
@@ -92,11 +93,18 @@ class PriorTerms:
         return cls(config, scene, device) if weighted else None
 
     def draw(
-        self, batch: PixelBatch, origins: torch.Tensor, directions: torch.Tensor, start: int, progress: float
+        self,
+        batch: PixelBatch,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        start: int,
+        progress: float,
+        cameras: TrainableCameras | None = None,
     ) -> PriorBatch:
         """The priors of the rays ``[N, 3]`` of ``batch``, and the points, behind ``start`` others, at which the SDF is
-        asked for."""
-        samples = self.priors.sample(batch.views, batch.pixels)
+        asked for; ``cameras`` are those of the rays, where they are trained."""
+        poses = cameras.poses_of(batch.views) if cameras is not None else None
+        samples = self.priors.sample(batch.views, batch.pixels, poses)
         points, weights = [origins[:0]], [origins[:0, 0]]
         for term in self.terms:
             if term.name in ("prior_surface", "prior_free_space") and term.weight(progress) > 0:
@@ -177,7 +185,10 @@ class PriorTerms:
         """What the prior's own light gives to the rendered normals against the prior's shading: the shape that the
         shading shows.  The light of the radiance field, where it has one, is told the shading besides."""
         seen, samples, confidence = inputs.seen, inputs.prior.samples, inputs.prior.samples.shading_confidence
-        lit = (harmonics_at(seen.normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
+        normals = seen.normals
+        if samples.light_turn is not None:
+            normals = (normals.unsqueeze(1) @ samples.light_turn[seen.rays]).squeeze(1)
+        lit = (harmonics_at(normals).unsqueeze(1) @ samples.harmonics[seen.rays]).squeeze(1)
         weights = _weights(inputs, confidence * samples.has_light, self.config.shading)
         term = self._ratios(inputs, lit, samples.shading, weights)
         if isinstance(inputs.rendering, SurfaceRendering) and inputs.rendering.decomposition is not None:

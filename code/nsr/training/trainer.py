@@ -227,7 +227,9 @@ class Trainer:
         rays = self.trained_cameras or self.given_cameras
         origins, directions = rays.rays(batch.views, batch.pixels)
         free_points, free_bound = self._free_points(self.num_pixels // 2)
-        prior = self.priors.draw(batch, origins, directions, len(free_points), progress) if self.priors else None
+        prior = None
+        if self.priors:
+            prior = self.priors.draw(batch, origins, directions, len(free_points), progress, self.trained_cameras)
         asked = free_points if prior is None else torch.cat([free_points, prior.points])
         if volumetric:
             rendering = self.stages.volume(origins, directions, batch.mask, asked)
