@@ -58,8 +58,8 @@ def test_the_confs_of_priors_use_what_they_are_named_after():
     assert terms == {
         "depth": depth,
         "normal": {"normal"},
-        "shading": {"albedo", "shading"},
-        "all": {*depth, "normal", "albedo", "shading"},
+        "shading": {"shading"},
+        "all": {*depth, "normal", "shading"},
     }
 
 

@@ -104,6 +104,24 @@ def test_a_chain_hands_on_size_intrinsics_and_depth(scene, small, sphere_maps, t
     np.testing.assert_allclose(bundle.depth_confidence[known], 0.5, atol=1e-6)
 
 
+def test_a_depth_on_lines_is_made_smooth_before_relief_is_recovered(scene, write_sphere_bundle, sphere_maps, tmp_path):
+    """As the network was trained; and believed no farther from a line than their pitch."""
+    lines = np.zeros((48, 64), dtype=bool)
+    lines[::6], lines[:, ::6] = True, True
+    for view in VIEWS:
+        exact = sphere_maps(view)
+        write_sphere_bundle(tmp_path / "lines", view, normal=None, depth=2.5 * exact.z * lines)
+    relief = Oracle(lambda sample: {"depth": sample["low"]}, rig=Rig())
+    run_chain(scene, [("shape-from-shading", relief)], tmp_path / "out", tmp_path / "lines", METRES)
+    for sample in relief.shown:
+        exact = sphere_maps(of_view(sample))
+        low, middle = 1000 * sample["low"][0].numpy(), exact.mask & (exact.normal @ exact.frame.pose[:3, 2] < -0.6)
+        assert middle.sum() > 200 and (low[middle] > 0).all()
+        assert np.abs(low - 2.5 * exact.z)[middle].mean() < 0.05  # of a ball 3 across
+    bundle = load_bundles(scene, tmp_path / "out", [6])[6]
+    assert (bundle.depth_confidence > 0)[sphere_maps(6).mask].mean() > 0.9
+
+
 def test_normals_of_a_depth_are_those_of_its_surface(sphere_maps):
     exact = sphere_maps(3)
     normal, smooth = depth_normals(exact.z, exact.frame.intrinsics)

@@ -8,7 +8,7 @@ import torch
 
 from nsr.priors.conversion import metric_points
 from nsr.priors.loading import load_bundle
-from nsr.priors.within_view import gate_within_view, plane_normals
+from nsr.priors.within_view import gate_within_view, plane_normals, reattached
 
 VIEW = 2
 PAINT = np.array([0.8, 0.5, 0.3])
@@ -57,18 +57,49 @@ def test_exact_priors_keep_their_confidence(exact, sphere_scene, sphere_maps):
         assert (getattr(after, f"{kind}_confidence")[~maps.mask] == 0).all()
 
 
-@pytest.mark.parametrize("shift", [-0.2, 0.2])
-def test_a_small_piece_of_depth_that_stands_off_is_doubtful(shift, exact, patch, sphere_scene):
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_small_piece_of_depth_without_the_surfaces_shape_is_doubtful(sign, exact, patch, sphere_scene):
     bundle, photograph = exact
     wrong, elsewhere = patch
-    moved = replace(bundle, depth=bundle.depth + np.float32(shift) * wrong)
-    before, after = (gated(one, photograph, sphere_scene).depth_confidence for one in (bundle, moved))
-    assert after[wrong].max() < 0.3
-    assert np.array_equal(after[elsewhere], before[elsewhere])
+    rough = np.random.default_rng(0).uniform(0.2, 0.4, bundle.size) * wrong
+    moved = replace(bundle, depth=(bundle.depth + sign * rough).astype(np.float32))
+    before, after = (gated(one, photograph, sphere_scene) for one in (bundle, moved))
+    assert after.depth_confidence[wrong].max() < 0.3
+    assert np.array_equal(after.depth[wrong], moved.depth[wrong])
+    assert np.array_equal(after.depth_confidence[elsewhere], before.depth_confidence[elsewhere])
 
 
-def test_normals_that_are_not_the_depths_lose_confidence(exact, patch, sphere_scene):
-    """All of them, where there is no edge about which one could tell; the depth keeps its own."""
+@pytest.mark.parametrize("factor", [0.92, 1.05])
+def test_a_displaced_piece_of_depth_is_put_back(factor, exact, patch, sphere_scene):
+    """Also where two pieces, each displaced by its own factor, lie side by side."""
+    bundle, photograph = exact
+    wrong, elsewhere = patch
+    both = bundle.depth.copy()
+    beside = np.roll(wrong, 4, axis=1)
+    both[wrong] *= factor
+    both[beside] *= 2 - factor
+    after = gated(replace(bundle, depth=both), photograph, sphere_scene)
+    either = wrong | beside
+    assert np.abs(both - bundle.depth)[either].min() > 0.05
+    assert np.abs(after.depth - bundle.depth)[either].max() < 0.01
+    assert after.depth_confidence[either].min() > 0.99
+    assert np.array_equal(after.depth[~either], bundle.depth[~either])
+
+
+def test_a_piece_that_borders_on_nothing_stays_where_it_is(exact, patch, sphere_scene):
+    """An arm before the body jumps by one factor too, where it crosses it; but it ends in the background."""
+    bundle, photograph = exact
+    known = bundle.depth_confidence > 0
+    rows = np.nonzero(known.any(axis=1))[0]
+    arm = np.zeros_like(known)
+    arm[rows[0] : rows[0] + 6, 30:34] = True
+    before = replace(bundle, depth=np.where(arm & known, 0.9 * bundle.depth, bundle.depth).astype(np.float32))
+    depth, small = reattached(before.depth, known, 0.05)
+    assert (arm & known).sum() > 12 and np.array_equal(depth, before.depth) and small[arm & known].all()
+
+
+def test_normals_that_are_not_the_depths_give_way_to_these(exact, patch, sphere_scene):
+    """All of them, where there is no edge about which one could tell; the depth's take their place."""
     bundle, photograph = exact
     axis, half = np.array([0.0, 0.0, 1.0]), np.radians(25)
     turn = np.cos(2 * half) * np.eye(3) + (1 - np.cos(2 * half)) * np.outer(axis, axis)
@@ -78,8 +109,12 @@ def test_normals_that_are_not_the_depths_lose_confidence(exact, patch, sphere_sc
     wrong = off & (bundle.normal_confidence > 0)
     assert wrong.sum() > 100
     before, after = (gated(one, photograph, sphere_scene) for one in (bundle, turned))
-    assert np.median(after.normal_confidence[wrong]) < 0.1
     assert np.array_equal(after.depth_confidence, before.depth_confidence)
+    believed = wrong & (after.normal_confidence > 0.5)
+    assert believed.sum() > 0.8 * wrong.sum()
+    right = (after.normal * bundle.normal).sum(-1)
+    assert np.median(right[believed]) > np.cos(np.radians(4))
+    np.testing.assert_allclose(np.linalg.norm(after.normal[believed], axis=-1), 1, atol=1e-5)
 
 
 def test_normals_beside_a_noisy_depth_are_not_blamed(exact, sphere_scene):

@@ -424,7 +424,7 @@ def test_neighbours_lower_what_they_contradict(sphere_scene, sphere_maps, with_p
 def test_a_views_own_maps_lower_what_they_contradict(sphere_scene, sphere_maps, with_priors):
     def dented(view):
         dent = np.zeros(sphere_maps(view).mask.shape)
-        dent[22:26, 29:33] = 0.3
+        dent[22:26, 29:33] = np.random.default_rng(0).uniform(0.2, 0.4, (4, 4))
         return 2.5 * (sphere_maps(view).z + (view == 1) * dent * sphere_maps(view).mask)
 
     pixels = torch.tensor([[31.0, 24.0]])

@@ -17,6 +17,10 @@ from nsr.scenes.cameras import Cameras
 
 _SPECK = 0.03  # of a view's known pixels: a smaller piece that edges cut off from all around it is doubtful, ...
 _SPECK_TRUST = 0.2  # ... and keeps this part of its confidence
+_ROUNDS = 4  # of putting displaced pieces back, each beside those before
+_FEWEST_RIM = 12  # pixels at the rim of a piece, from which on it tells how far it is displaced, ...
+_RIM_NOISE = 0.25  # ... of the step, if they agree to this, ...
+_RIM_AGREES = 0.5  # ... so many of them
 _WINDOW = 5  # pixels, over which a plane is fitted to the depth
 _SURER = 3.0  # times: by so much another window must be, to take the place of a pixel's own
 _PLANE_NOISE = 0.5  # of the tolerance: a plane whose normal is less sure than this tells nothing
@@ -35,8 +39,10 @@ def gate_within_view(
     """The bundle with its confidences lowered where it contradicts itself or its photograph.
 
     * A small piece of a metric depth or of the normals that steps (of more than the tolerance) cut off from
-      everything around it is a speck (the peak filter of Hirschmueller 2008, section 2.6).
-    * Normals are compared with those of planes fitted to the depth, where these are sure enough.
+      everything around it is a speck (the peak filter of Hirschmueller 2008, section 2.6).  One of depth that is
+      merely displaced is put back (``reattached``).
+    * Normals are compared with those of planes fitted to the depth, where these are sure enough; where they differ by
+      more than the tolerance, the depth's take their place, with its confidence.
     * Albedo times shading is the photograph, up to a colour of the view.
 
     Args:
@@ -47,17 +53,28 @@ def gate_within_view(
     changes: dict[str, np.ndarray] = {}
     if bundle.depth is not None and bundle.depth_kind == METRIC:
         known = bundle.depth_confidence > 0
-        changes["depth_confidence"] = bundle.depth_confidence * _specks(bundle.depth[..., None], known, depth_tolerance)
+        changes["depth"], specks = reattached(bundle.depth, known, depth_tolerance)
+        changes["depth_confidence"] = bundle.depth_confidence * np.where(specks, _SPECK_TRUST, 1)
+        bundle = replace(bundle, depth=changes["depth"])
     if bundle.normal is not None:
         known = bundle.normal_confidence > 0
         step = 2 * np.sin(np.radians(normal_tolerance) / 2)
-        changes["normal_confidence"] = bundle.normal_confidence * _specks(bundle.normal, known, step)
+        _, specks = _pieces(bundle.normal, known, step)
+        changes["normal_confidence"] = bundle.normal_confidence * np.where(specks, _SPECK_TRUST, 1)
         if "depth_confidence" in changes:
             points = metric_points(bundle, cameras, view)
             normal, deviation = plane_normals(points, bundle.depth_confidence > 0)
             angle = np.degrees(np.arccos(np.abs((normal * bundle.normal).sum(-1)).clip(0, 1)))
             compared = deviation < _PLANE_NOISE * normal_tolerance
-            changes["normal_confidence"] *= np.where(compared, _falling(angle, normal_tolerance), 1)
+            trust = np.where(compared, _falling(angle, normal_tolerance), 1)
+            changes["normal_confidence"] *= trust
+            # What is known of the shape there is what the depth says: its normal, with the depth's confidence.
+            taken = compared & known & (trust < 0.5)
+            towards = cameras.centres[view].cpu().numpy() - points[taken]
+            outward = np.where((normal[taken] * towards).sum(-1, keepdims=True) < 0, -1, 1)
+            changes["normal"] = bundle.normal.copy()
+            changes["normal"][taken] = normal[taken] * outward
+            changes["normal_confidence"][taken] = changes["depth_confidence"][taken]
     if bundle.albedo is not None and bundle.shading is not None:
         known = (bundle.albedo_confidence > 0) & (bundle.shading_confidence > 0)
         trust = _falling(_colour_error(bundle, photograph.cpu().numpy() / 255, known), colour_tolerance)
@@ -81,8 +98,9 @@ def _colour_error(bundle: PriorBundle, photograph: np.ndarray, known: np.ndarray
     return np.abs(difference - np.median(difference[known], axis=0)).max(-1)
 
 
-def _specks(values: np.ndarray, known: np.ndarray, step: float) -> np.ndarray:
-    """``[H, W]`` factors: ``_SPECK_TRUST`` in small pieces, else 1.
+def _pieces(values: np.ndarray, known: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of a map that no step divides: their number at each pixel ``[H, W]``, and whether the pixel is known and
+    its piece a small one.
 
     Args:
         values: ``[H, W, C]``; known: ``[H, W]`` bool; step: between neighbours, above which they are of two pieces.
@@ -100,7 +118,58 @@ def _specks(values: np.ndarray, known: np.ndarray, step: float) -> np.ndarray:
     graph = coo_matrix((np.ones(len(rows), bool), (rows, columns)), shape=(known.size, known.size))
     _, piece = connected_components(graph, directed=False)
     size = np.bincount(piece, weights=known.ravel())[piece].reshape(known.shape)
-    return np.where(known & (size < _SPECK * known.sum()), _SPECK_TRUST, 1.0)
+    return piece.reshape(known.shape), known & (size < _SPECK * known.sum())
+
+
+def reattached(depth: np.ndarray, known: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """A depth map whose small pieces are put back where their rims say, and which small ones are left ``[H, W]`` bool.
+
+    A wrong fringe order or disparity displaces a piece and keeps its shape: all around it, the depth then jumps by one
+    factor.  Where nearly all of a rim agrees on that factor, the piece is scaled by it; where it does not, nothing is
+    known of the piece.  What is put back serves those beside it in the next round.
+
+    Args:
+        depth: ``[H, W]``, 0 where not known; step: between neighbours, above which they are of two pieces.
+    """
+    piece, small = _pieces(depth[..., None], known, step)
+    depth = depth.astype(np.float64)
+    for _ in range(_ROUNDS):
+        numbers, jumps = _rims(np.log(depth, out=np.zeros_like(depth), where=known), piece, small, known & ~small)
+        noise = _RIM_NOISE * step / np.median(depth[known]) if known.any() else 0.0
+        moved = False
+        order = np.argsort(numbers, kind="stable")
+        starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+        for part in np.split(order, starts[1:]):
+            if np.isfinite(jumps[part]).sum() < _FEWEST_RIM:
+                continue
+            factor = np.nanmedian(jumps[part])
+            # What borders on nothing does not agree: an arm before the body is no displaced part of it.
+            if (np.abs(jumps[part] - factor) < noise).mean() >= _RIM_AGREES:
+                inside = piece == numbers[part[0]]
+                depth[inside] *= np.exp(factor)
+                small[inside], moved = False, True
+        if not moved:
+            break
+    return depth.astype(np.float32), small
+
+
+def _rims(
+    logarithm: np.ndarray, piece: np.ndarray, small: np.ndarray, sound: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every pixel at the rim of a small piece, in each of four directions: the piece's number, and by how much the
+    sound side's logarithm of depth is larger halfway between, where both are extended along their slopes; NaN where
+    there is no sound side."""
+    numbers, jumps = [], []
+    for turn in range(4):
+        value, of, doubtful, firm = (np.rot90(np.pad(v, 2), turn) for v in (logarithm, piece, small, sound))
+        # Four pixels in a row: two of the piece, two beyond its rim.
+        a, b, c, d = (np.s_[:, start : value.shape[1] - 3 + start] for start in range(4))
+        at = doubtful[b] & (of[b] != of[c])
+        known = doubtful[a] & (of[a] == of[b]) & firm[c] & firm[d]
+        within, beyond = 1.5 * value[b] - 0.5 * value[a], 1.5 * value[c] - 0.5 * value[d]
+        numbers.append(of[b][at])
+        jumps.append(np.where(known, beyond - within, np.nan)[at])
+    return np.concatenate(numbers), np.concatenate(jumps)
 
 
 def plane_normals(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

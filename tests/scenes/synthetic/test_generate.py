@@ -214,3 +214,26 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path, monkeypatch):
     with pytest.raises(SceneError, match="cannot be written .No space left on device"):
         make_scene(tmp_path / "scene", dataclasses.replace(SMALL, shape="sphere"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lamp_goes_with_its_camera(tmp_path):
+    """A matt ball under such a lamp alone looks alike from everywhere on a ring, and is lit as Lambert has it."""
+    lamp = SyntheticSpec(
+        shape="sphere", texture="flat", views=3, height=32, width=32, layout="ring", elevation=0.0, ambient=0.0,
+        point_lights=0, specular=0.0, lamp=0.8, shadows=False,
+    )  # fmt: skip
+    make_scene(tmp_path / "ball", lamp)
+    scene = load_scene(tmp_path / "ball")
+    first, *others = (image.int() for image in scene.images)
+    assert all((image - first).abs().float().mean() < 0.5 for image in others)
+    view = view_arrays(tmp_path / "ball", 1)
+    pose = scene.cameras.poses[1].double().numpy()
+    place = pose[:3, :3] @ (3.0 * np.array(lamp.lamp_place)) + pose[:3, 3]
+    inner = view["coverage"] == 1
+    points = 0.75 * view["normal"][inner].astype(np.float64)
+    towards = place - points
+    squared = (towards**2).sum(-1)
+    facing = ((points / 0.75) * towards).sum(-1).clip(0) / np.sqrt(squared)
+    expected = 0.8 * facing * (place**2).sum() / squared
+    assert expected.max() > 0.7
+    np.testing.assert_allclose(view["shading"][inner][:, 0], expected, atol=0.02)

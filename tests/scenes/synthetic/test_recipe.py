@@ -30,7 +30,7 @@ def changed(spec, base):
 
 def test_each_mesh_has_its_four_recipes():
     names = {f"{mesh}_{texture}{room}" for mesh in MESHES for texture in ("textured", "flat") for room in ("", "_room")}
-    assert {path.stem for path in RECIPES.glob("*.conf")} == {"studio", *names}
+    assert {path.stem for path in RECIPES.glob("*.conf")} == {"studio", "relief", *names}
 
 
 @pytest.mark.parametrize("mesh", MESHES)

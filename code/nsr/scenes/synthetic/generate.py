@@ -121,6 +121,15 @@ def make_renderer(spec: SyntheticSpec, surface: Surface) -> Renderer:
     return Renderer(surface, scene_light(spec), material, spec.background, spec.supersampling, room)
 
 
+def lit_for(spec: SyntheticSpec, renderer: Renderer, cameras: Cameras, view: int) -> Renderer:
+    """The renderer with the lamp that the camera of ``view`` carries, where there is one."""
+    if spec.lamp == 0:
+        return renderer
+    pose = cameras.poses[view].float()
+    place = pose[:3, :3] @ (spec.distance * torch.tensor(spec.lamp_place)) + pose[:3, 3]
+    return dataclasses.replace(renderer, light=renderer.light.with_lamp(place, spec.lamp))
+
+
 def smallest_footprint(spec: SyntheticSpec) -> float:
     """Size of a pixel on the nearest part of the object's surface, normalised units."""
     focal = spec.width / (2 * math.tan(math.radians(spec.field_of_view) / 2))
@@ -134,12 +143,14 @@ def light_description(light: Light, spec: SyntheticSpec) -> dict:
         "conventions": "linear RGB; harmonics: 9 x 3 coefficients of the shading that a unit world-frame normal gets, "
         "real orthonormal spherical harmonics (l, m) = (0,0), (1,-1), (1,0), (1,1), (2,-2) ... (2,2), cut at 0; "
         "point lights: world coordinates, colour = shading of a facing surface at the object's centre's distance, "
-        "falling with the squared distance; highlight: Blinn-Phong, specular * colour * cos(half)^shininess",
+        "falling with the squared distance; lamp: one that each camera carries, in its frame; highlight: Blinn-Phong, "
+        "specular * colour * cos(half)^shininess",
         "harmonics": light.harmonics.tolist(),
         "point_lights": [
             {"position": position, "colour": colour}
             for position, colour in zip(positions.tolist(), light.colours.tolist(), strict=True)
         ],
+        "lamp": {"place": [spec.distance * part * spec.world_scale for part in spec.lamp_place], "shading": spec.lamp},
         "shadows": light.shadows,
         "specular": spec.specular,
         "shininess": spec.shininess,
@@ -153,7 +164,7 @@ def _render_views(
     """Render every view, write its ground truth, and return its image and mask."""
 
     def render(index: int) -> tuple[np.ndarray, np.ndarray]:
-        view = renderer.render(cameras, index, spec.height, spec.width)
+        view = lit_for(spec, renderer, cameras, index).render(cameras, index, spec.height, spec.width)
         _write_view(folder / GROUND_TRUTH_FOLDER / VIEW_FOLDER / f"{index:03d}.npz", view, spec)
         mask = torch.ones_like(view.coverage, dtype=torch.bool) if spec.room else view.coverage >= 0.5
         return (view.image * 255 + 0.5).byte().numpy(), mask.numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,11 @@ class Light:
     positions: Tensor
     colours: Tensor
     shadows: bool
+
+    def with_lamp(self, position: Tensor, intensity: float) -> Light:
+        """The same with one more white point light at ``position [3]``."""
+        positions = torch.cat([self.positions, position.view(1, 3)])
+        return replace(self, positions=positions, colours=torch.cat([self.colours, torch.full((1, 3), intensity)]))
 
     def ambient(self, normals: Tensor) -> Tensor:
         """Shading ``[N, 3]`` of unit ``normals [N, 3]`` by the surroundings, never negative."""

@@ -40,7 +40,9 @@ class SyntheticSpec:
         ambient: mean shading by the spherical-harmonic surroundings.
         point_lights: number of point lights.
         point_intensity: shading that each point light gives to a surface that faces it.
-        shadows: the object blocks the point lights.
+        lamp: shading that a lamp which each camera carries gives to a surface that faces it; 0: none.
+        lamp_place: of the lamp in the camera's frame (x right, y down, z forward), as parts of the distance.
+        shadows: the object blocks the point lights and the lamp.
         background: grey of the pixels that see nothing, 0 to 1.
         room: put the object into a textured room that fills every image; every mask is then all True.
         supersampling: rays along a pixel's side for colour and coverage.
@@ -68,6 +70,8 @@ class SyntheticSpec:
     ambient: float = 0.5
     point_lights: int = 3
     point_intensity: float = 0.7
+    lamp: float = 0.0
+    lamp_place: tuple[float, float, float] = (0.52, -0.62, 0.0)
     shadows: bool = True
     background: float = 1.0
     room: bool = False
@@ -112,6 +116,7 @@ class SyntheticSpec:
             "ambient": (0, 10),
             "point_lights": (0, 100),
             "point_intensity": (0, 10),
+            "lamp": (0, 10),
             "background": (0, 1),
             "supersampling": (1, 16),
             "world_scale": (1e-9, 1e9),
@@ -121,8 +126,10 @@ class SyntheticSpec:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SceneError(f"{name} is {value}; it must be from {low} to {high}")
-        if len(self.world_offset) != 3 or not all(math.isfinite(value) for value in self.world_offset):
-            raise SceneError(f"world_offset is {self.world_offset}; it must be three numbers")
+        for name in ("world_offset", "lamp_place"):
+            value = getattr(self, name)
+            if len(value) != 3 or not all(math.isfinite(number) for number in value):
+                raise SceneError(f"{name} is {value}; it must be three numbers")
         self.sensors.check()
         if self.room and self.distance >= ROOM_HALF_SIZE:
             raise SceneError(f"distance is {self.distance}; with a room it must be below {ROOM_HALF_SIZE}")
