@@ -116,6 +116,7 @@ _RANGES = {
         "num_pixels": _Range(2),
         "mask_weight": _NOT_NEGATIVE,
         "rate": _NOT_NEGATIVE,
+        "warm_up": _SHARE,
         "earliest": _SHARE,
         "latest": _SHARE,
         "agreement": _POSITIVE,

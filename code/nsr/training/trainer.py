@@ -13,7 +13,6 @@ import torch
 
 from nsr.config.schema import Config
 from nsr.errors import CheckpointError, ConfigError, NsrError
-from nsr.ops.table_adam import TableAdam
 from nsr.rendering.model import build_renderer
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
@@ -36,6 +35,7 @@ from nsr.training.losses import (
     mask_alpha,
     sparse_points_weight,
 )
+from nsr.training.optimisers import WAITS, field_optimisers
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.outline_alignment import with_outlines_aligned
 from nsr.training.pixel_sampler import PixelSampler
@@ -150,7 +150,6 @@ class Trainer:
             tolerance=config.train.mask_tolerance,
             excluded=trust.excluded_pixels(scene, hull) if trust else None,
         )
-        self.table_optimiser: TableAdam | None = None
         if config.photometric.weight > 0:
             points, normals = rough_surface(config, self.hull, device)
             self.photometric = PhotometricConsistency(scene, config.photometric, points, normals, device)
@@ -309,12 +308,13 @@ class Trainer:
         return save_checkpoint(run_folder, clock.step, state)
 
     def _restore(self, state: dict, path: Path) -> None:
-        if len(state["optimisers"]) != len(self.optimisers):
+        self.stages.restore(state.get("stages"), path)
+        groups = [len(saved["param_groups"]) for saved in state["optimisers"]]
+        if groups != [len(optimiser.param_groups) for optimiser in self.optimisers]:
             raise CheckpointError(
                 f"{path}: cameras were trained in one of the two runs and not in the other, or the tables were updated "
-                f"otherwise (train.train_cameras, train.table_updates)"
+                f"otherwise (train.train_cameras, train.table_updates), or an earlier version wrote it"
             )
-        self.stages.restore(state.get("stages"), path)
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
         if self.trained_cameras:
@@ -332,24 +332,10 @@ class Trainer:
             torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
 
     def _make_optimisers(self) -> tuple[list[torch.optim.Optimizer], list[list[float]]]:
-        rates = self.config.train
-        fields = (self.renderer.sdf, self.renderer.radiance, self.renderer.background)
-        tables = [table for field in fields if field is not None for table in field.table_parameters()]
-        known = {id(parameter) for parameter in tables}
-        networks = [parameter for parameter in self.renderer.parameters() if id(parameter) not in known]
-        groups = [{"params": networks, "lr": rates.learning_rate}]
-        # Most entries of a table see no gradient in a step; a tiny epsilon lets the rare ones move as fast.
-        of_tables = {"params": tables, "lr": rates.learning_rate_tables, "eps": 1e-15, "betas": (0.9, 0.99)}
-        if tables and rates.table_updates == "all":
-            groups.append(of_tables)
-        if self.stages.volume is not None:
-            groups.append({"params": self.stages.volume.density.parameters(), "lr": rates.learning_rate})
-        optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
-        if tables and rates.table_updates == "touched":
-            self.table_optimiser = TableAdam([of_tables])
-            optimisers.append(self.table_optimiser)
+        density = self.stages.volume.density if self.stages.volume is not None else None
+        optimisers, self.table_optimiser = field_optimisers(self.config.train, self.renderer, density)
         if self.trained_cameras:
-            self.camera_optimisers = self.trained_cameras.optimisers(rates.learning_rate_cam)
+            self.camera_optimisers = self.trained_cameras.optimisers(self.config.train.learning_rate_cam)
             optimisers += self.camera_optimisers
         return optimisers, [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
@@ -365,6 +351,8 @@ class Trainer:
         for optimiser, bases in zip(self.optimisers, self.base_rates):
             for group, base in zip(optimiser.param_groups, bases):
                 group["lr"] = base * (of_cameras if optimiser in self.camera_optimisers else factor)
+                if group.get(WAITS):
+                    group["lr"] *= ramp(progress, self.config.volume.warm_up)
 
     def _align_to_surface(self, progress: float) -> None:
         """Adjust the cameras to the surface where the run has come to one of the times for it."""
