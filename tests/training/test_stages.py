@@ -246,3 +246,32 @@ def test_a_run_without_masks_continues_bit_for_bit(hull_config, full_scene, tmp_
     continued = Trainer(hull_config, full_scene, CPU, resume=saved)
     continued.step()
     assert same(comparable(continued.save(create_run_folder(tmp_path / "c"))), whole)
+
+
+def test_the_sdf_waits_for_colours(staged_config, full_scene):
+    """Its rates rise from 0 over the warm-up; those of colours and background are the schedule's from the start."""
+    staged_config.train.steps, staged_config.volume.warm_up = 10, 0.5
+    trainer = Trainer(staged_config, full_scene, CPU)
+    fields = {name: getattr(trainer.renderer, name) for name in ("sdf", "radiance", "background")}
+    moved = {name: [] for name in fields}
+    for _ in range(8):
+        before = {name: [p.detach().clone() for p in field.parameters()] for name, field in fields.items()}
+        trainer.step()
+        for name, field in fields.items():
+            moved[name].append(max(float((p - old).abs().max()) for p, old in zip(field.parameters(), before[name])))
+    assert moved["sdf"][0] == 0 and min(moved["radiance"][0], moved["background"][0]) > 0
+    rates = {group["waits"]: group["lr"] for group in trainer.optimisers[0].param_groups}
+    assert rates[True] == rates[False] > 0  # once it is over
+    assert moved["sdf"][1] > 0
+
+
+@pytest.mark.parametrize("renderer", ["surface", "volume"])
+def test_groups_of_the_optimisers_hold_every_parameter_once(staged_config, sphere_scene, renderer):
+    staged_config.train.renderer = renderer
+    for updates in ("all", "touched"):
+        staged_config.train.table_updates = updates
+        trainer = Trainer(staged_config, sphere_scene, CPU)
+        held = [p for one in trainer.optimisers for group in one.param_groups for p in group["params"]]
+        wanted = list(trainer.renderer.parameters())
+        wanted += list(trainer.stages.volume.density.parameters()) if renderer == "volume" else []
+        assert sorted(map(id, held)) == sorted(map(id, wanted))
