@@ -117,6 +117,8 @@ _RANGES = {
         "mask_weight": _NOT_NEGATIVE,
         "rate": _NOT_NEGATIVE,
         "warm_up": _SHARE,
+        "directions_from": _SHARE,
+        "margin": _Range(0, 1),
         "earliest": _SHARE,
         "latest": _SHARE,
         "agreement": _POSITIVE,

@@ -137,6 +137,8 @@ class VolumeConfig:
     mask_weight: float = 1.0  # of the cross-entropy between a ray's opacity and the mask
     rate: float = 1.0  # factor on the learning rates
     warm_up: float = 0.0  # fraction of the run over which the SDF's rates rise from 0, so that colours come first
+    directions_from: float = 0.0  # before this fraction of the run colours do not depend on the direction of view
+    margin: float = 0.0  # without masks nothing is nearer than this to the unit sphere, by the silhouette loss; 0: off
     earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
     latest: float = 0.5  # and no later than these fractions of the run;
     agreement: float = 1.1  # between them when the surface's colour error is no more than this times the volume's

@@ -27,11 +27,13 @@ class BackgroundField(torch.nn.Module):
 
     Attributes:
         samples: along a ray.
+        view_dependent: as of ``nsr.fields.radiance.ColourField``.
     """
 
     def __init__(self, config: BackgroundConfig):
         super().__init__()
         self.samples = config.samples
+        self.view_dependent = True
         self.encoding = make_encoding(config.encoding)
         self.view_encoding = make_encoding(config.view_encoding)
         width = config.dims[-1]
@@ -52,7 +54,8 @@ class BackgroundField(torch.nn.Module):
         for layer in self.hidden:
             hidden = torch.relu(layer(hidden))
         density = torch.nn.functional.softplus(self.density_head(hidden).squeeze(1))
-        hidden = torch.relu(self.colour_hidden(torch.cat([hidden, self.view_encoding(directions)], dim=1)))
+        seen = self.view_encoding(directions if self.view_dependent else torch.zeros_like(directions))
+        hidden = torch.relu(self.colour_hidden(torch.cat([hidden, seen], dim=1)))
         return density, torch.tanh(self.colour_head(hidden))
 
     def table_parameters(self) -> list[torch.nn.Parameter]:

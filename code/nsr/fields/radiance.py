@@ -20,6 +20,7 @@ class ColourField(torch.nn.Module):
         feature_size: F of the SDF's features that it takes.
         view_encoding: of the view directions, or None where it does not look at them.
         position_encoding: of the points, the field's own; None takes x as it is.
+        view_dependent: whether colours may differ with the direction; where not, all directions are taken for 0.
     """
 
     def __init__(self, feature_size: int, view_encoding: Encoding | None, position_encoding: Encoding | None):
@@ -27,6 +28,11 @@ class ColourField(torch.nn.Module):
         self.feature_size = feature_size
         self.view_encoding = view_encoding
         self.position_encoding = position_encoding
+        self.view_dependent = True
+
+    def encode_directions(self, directions: torch.Tensor) -> torch.Tensor:
+        """Of unit directions ``[N, 3]``, what the network sees of them."""
+        return self.view_encoding(directions if self.view_dependent else torch.zeros_like(directions))
 
     def table_parameters(self) -> list[torch.nn.Parameter]:
         encodings = [encoding for encoding in (self.view_encoding, self.position_encoding) if encoding]
@@ -81,7 +87,7 @@ class RadianceField(ColourField):
         """
         inputs = [self.position_encoding(points) if self.position_encoding else points]
         if self.view_encoding:
-            inputs.append(self.view_encoding(directions))
+            inputs.append(self.encode_directions(directions))
         if self.mode != "no_normal":
             inputs.append(normals)
         if self.feature_size:

@@ -94,7 +94,7 @@ class ShadingField(ColourField):
         """
         place = torch.cat([self.position_encoding(points) if self.position_encoding else points, features], dim=1)
         albedo = torch.sigmoid(self.albedo_network(place))
-        residue = _FIRST_RESIDUE * self.residue_network(torch.cat([place, self.view_encoding(directions)], dim=1))
+        residue = _FIRST_RESIDUE * self.residue_network(torch.cat([place, self.encode_directions(directions)], dim=1))
         return Decomposition(albedo, self.shading(normals), residue)
 
     def shading(self, normals: torch.Tensor) -> torch.Tensor:

@@ -187,3 +187,14 @@ class SurfaceRenderer(torch.nn.Module):
         """Open the encodings' levels, coarse to fine: 0 to 1."""
         self.sdf.set_progress(progress)
         self.radiance.set_progress(progress)
+
+    @property
+    def view_dependent(self) -> bool:
+        """Whether colours, the background's too, may differ with the direction of view."""
+        return self.radiance.view_dependent
+
+    @view_dependent.setter
+    def view_dependent(self, value: bool) -> None:
+        self.radiance.view_dependent = value
+        if self.background is not None:
+            self.background.view_dependent = value

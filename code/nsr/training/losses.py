@@ -201,6 +201,7 @@ def make_volume_terms(config: Config, masked: bool) -> list[LossTerm]:
     ]
     if masked:
         terms.append(LossTerm("mask", lambda _: volume.mask_weight, opacity_bce))
+    if masked or volume.margin > 0:
         terms.append(LossTerm("silhouette", lambda _: loss.silhouette_weight, silhouette))
     return [term for term in terms if term.weight(0.0) > 0]
 

@@ -99,6 +99,7 @@ def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None
     state = dict(state)
     margin = state.pop("bounds_margin", None)
     progress = state.pop("progress")
+    view_dependent = state.pop("view_dependent", True)
     if margin is not None:
         renderer.set_bounds(HullBounds(state["bounds.grid"], margin))
     own = renderer.state_dict()
@@ -111,6 +112,7 @@ def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None
         )
     renderer.load_state_dict(state)
     renderer.set_progress(progress)
+    renderer.view_dependent = view_dependent
 
 
 def has_background(state: dict) -> bool:
@@ -120,7 +122,7 @@ def has_background(state: dict) -> bool:
 
 def renderer_state(renderer: SurfaceRenderer, progress: float) -> dict:
     """What ``restore_renderer`` reads."""
-    state = {**renderer.state_dict(), "progress": progress}
+    state = {**renderer.state_dict(), "progress": progress, "view_dependent": renderer.view_dependent}
     if renderer.bounds is not None:
         state["bounds_margin"] = renderer.bounds.margin
     return state

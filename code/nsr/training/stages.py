@@ -72,6 +72,7 @@ class Stages:
         """Take the progress of the run before a step; ends the volume stage where it is time."""
         if not self.volumetric:
             return
+        self.volume.surface.view_dependent = progress >= self.config.directions_from
         self.volume.density.set_progress(min(progress / self.config.latest, 1.0) if self._ends else progress)
         if not self._ends:
             return
@@ -81,7 +82,7 @@ class Stages:
         agrees = self.ratio is not None and self.ratio <= self.config.agreement
         rests = self.fall is not None and self.fall < self.config.plateau
         if (agrees and rests and progress >= self.config.earliest) or progress >= self.config.latest:
-            self.volumetric = False
+            self.volumetric, self.volume.surface.view_dependent = False, True
             logger.info(
                 "from %.0f %% of the run on the surface renderer trains: its colour error over the volume renderer's "
                 "is %s, which fell by %s over the last tenth of the run; the sharpness is %.0f",

@@ -129,6 +129,7 @@ class Trainer:
                 "from the sphere (train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0) "
                 "or say how rough: train.camera_noise = 0.02"
             )
+        self.margin = 0.0 if masked else config.volume.margin
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
             self.renderer = build_renderer(config.model, background=not masked).to(device)
@@ -368,10 +369,10 @@ class Trainer:
 
     def _free_points(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Points for the eikonal term, uniform in [-1, 1]^3 as in IDR; with a hull, half of them lie near it, and
-        all come with the lower bound of the SDF there."""
+        all come with the lower bound of the SDF there.  Without masks the unit sphere, less a margin, stands for it."""
         uniform = torch.rand(count, 3, device=self.device) * 2 - 1
         if self.hull is None:
-            return uniform, None
+            return uniform, self._beyond(uniform) if self.margin > 0 else None
         half = count // 2
         chosen = torch.randint(len(self.hull_points), (half,), device=self.device)
         near = self.hull_points[chosen] + 0.05 * torch.randn(half, 3, device=self.device)
@@ -380,6 +381,11 @@ class Trainer:
         # Half a cell is taken off for the interpolation, which overstates the distance beside convex outlines.
         proven = value - 1 / self.hull.resolution
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
+
+    def _beyond(self, points: torch.Tensor) -> torch.Tensor:
+        """How far points ``[N, 3]`` are outside the unit sphere less its margin; minus infinity inside."""
+        distance = points.norm(dim=1) - (1 - self.margin)
+        return torch.where(distance > 0, distance, torch.full_like(distance, -math.inf))
 
     def _compare_patches(self, inputs: LossInputs) -> torch.Tensor:
         """Photometric consistency at the batch's surface points; the volume stage traces some rays for it."""
