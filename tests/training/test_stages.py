@@ -258,7 +258,7 @@ def test_the_sdf_waits_for_colours(staged_config, full_scene):
         before = {name: [p.detach().clone() for p in field.parameters()] for name, field in fields.items()}
         trainer.step()
         for name, field in fields.items():
-            moved[name].append(max(float((p - old).abs().max()) for p, old in zip(field.parameters(), before[name])))
+            moved[name].append(max(float((p.detach() - old).abs().max()) for p, old in zip(field.parameters(), before[name])))
     assert moved["sdf"][0] == 0 and min(moved["radiance"][0], moved["background"][0]) > 0
     rates = {group["waits"]: group["lr"] for group in trainer.optimisers[0].param_groups}
     assert rates[True] == rates[False] > 0  # once it is over
@@ -275,3 +275,45 @@ def test_groups_of_the_optimisers_hold_every_parameter_once(staged_config, spher
         wanted = list(trainer.renderer.parameters())
         wanted += list(trainer.stages.volume.density.parameters()) if renderer == "volume" else []
         assert sorted(map(id, held)) == sorted(map(id, wanted))
+
+
+def test_colours_depend_on_directions_from_their_time_on(staged_config, full_scene, tmp_path):
+    staged_config.train.steps, staged_config.volume.directions_from = 4, 0.5
+    trainer = Trainer(staged_config, full_scene, CPU)
+
+    def spread(renderer):
+        """How much the colours of one point and of one ray into the background differ with the direction."""
+        points, far = torch.tensor([[0.1, 0.2, 0.5]] * 6), torch.tensor([[0.0, 0.0, 2.0]] * 6)
+        directions = torch.cat([torch.eye(3), -torch.eye(3)])
+        with torch.no_grad():
+            colours = renderer.shade(points, directions)
+            _, behind = renderer.background(far, directions)
+        return float(colours.std(0).max()), float(behind.std(0).max())
+
+    trainer.step()
+    assert max(spread(trainer.renderer)) < 1e-6
+    run = create_run_folder(tmp_path)
+    dump_config(staged_config, run / "runconf.conf")
+    trainer.save(run)
+    assert max(spread(load_run(run).renderer)) < 1e-6
+    while not trainer.clock.finished:
+        trainer.step()
+    assert min(spread(trainer.renderer)) > 1e-3
+
+
+def test_the_sphere_less_its_margin_holds_the_object(staged_config, full_scene):
+    """Without masks the SDF of free points is asked to be at least their distance to the smaller sphere."""
+    staged_config.volume.margin = 0.9  # of a field that starts as a larger sphere
+    trainer = Trainer(staged_config, full_scene, CPU)
+    points, bound = trainer._free_points(4000)
+    proven = points.norm(dim=1) - 0.1
+    assert (proven > 0).any() and (proven < 0).any()
+    torch.testing.assert_close(bound[proven > 0], proven[proven > 0])
+    assert (bound[proven <= 0] == -torch.inf).all()
+    with torch.no_grad():
+        short = (proven - trainer.renderer.sdf.value(points)).clamp_min(0)
+    expected = torch.where(proven > 0, short, 0).mean()
+    loss = float(trainer.step()["silhouette"])
+    assert loss == pytest.approx(float(expected), rel=0.2) and loss > 0.1
+    staged_config.volume.margin = 0.0
+    assert "silhouette" not in Trainer(staged_config, full_scene, CPU).step()
