@@ -258,7 +258,8 @@ def test_the_sdf_waits_for_colours(staged_config, full_scene):
         before = {name: [p.detach().clone() for p in field.parameters()] for name, field in fields.items()}
         trainer.step()
         for name, field in fields.items():
-            moved[name].append(max(float((p.detach() - old).abs().max()) for p, old in zip(field.parameters(), before[name])))
+            steps = [(p.detach() - old).abs().max() for p, old in zip(field.parameters(), before[name])]
+            moved[name].append(float(max(steps)))
     assert moved["sdf"][0] == 0 and min(moved["radiance"][0], moved["background"][0]) > 0
     rates = {group["waits"]: group["lr"] for group in trainer.optimisers[0].param_groups}
     assert rates[True] == rates[False] > 0  # once it is over
