@@ -3,12 +3,13 @@
     nsr scene make relief --conf confs/synthetic/relief.conf
     nsr prior exact relief relief/lines --depth sparse_depth
     nsr prior exact relief relief/between --depth interpolated_depth
-    nsr prior export shape-from-shading --scene relief --input relief/lines --scene_unit mm --bundles relief/recovered
+    nsr prior export shape-from-shading --scene relief --input relief/lines --scene_unit mm relief/recovered
     python benchmarks/relief_in_reconstruction.py relief between recovered \\
         --mesh without=a/surface_world_coordinates_1.ply with=b/surface_world_coordinates_1.ply --figure relief.png
 
-A row for each folder of bundles (a depth without normals is given those of its surface) and each mesh: the mean angle
-to the true normals over the pixels of all views that face the camera by more than 60 degrees and that every row knows.
+A row for each folder of bundles (a depth without normals is given those of its surface) and each mesh: mean angles to
+the true normals over the pixels of all views that every row knows, and whose true normals lie within 60, or within 37,
+degrees of the way to the camera.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nsr.scenes.scene import Scene
 from nsr.scenes.synthetic.ground_truth import ViewTruth, list_truth
 from nsr.scenes.synthetic.ray_casting import TriangleCaster
 
-LEAST_COSINE = 0.5  # between a true normal and the way to the camera
+LEAST_COSINES = (0.5, 0.8)  # between a true normal and the way to the camera
 WORST = 45.0  # degrees, drawn brightest
 
 
@@ -47,21 +48,21 @@ def main() -> None:
     named = dict(pair.split("=", 1) for pair in options.mesh)
     meshes = {name: mesh_caster(scene, file) for name, file in named.items()}
     views = options.views or list(range(len(scene)))
-    errors: dict[str, list[np.ndarray]] = {}
+    errors: dict[str, list[list[np.ndarray]]] = {}
     for view in views:
-        true, facing = true_normals(scene, view)
+        true, cosine = true_normals(scene, view)
         found = {name: bundle_normals(scene, view, name) for name in options.bundles}
         found |= {f"mesh {name}": mesh_normals(scene, view, mesh) for name, mesh in meshes.items()}
-        known = facing & np.all([known for _, known in found.values()], axis=0)
+        known = np.all([known for _, known in found.values()], axis=0)
         for name, (normal, _) in found.items():
-            errors.setdefault(name, []).append(angle(normal, true)[known])
+            parts = [angle(normal, true)[known & (cosine >= least)] for least in LEAST_COSINES]
+            errors.setdefault(name, []).append(parts)
         if options.figure and view == views[0]:
-            draw(options.figure, scene, view, true, facing, found)
+            draw(options.figure, scene, view, true, cosine >= LEAST_COSINES[0], found)
     print(describe(torch.device("cpu")))
-    print(f"{len(views)} views, {sum(len(part) for part in next(iter(errors.values())))} pixels")
     for name, parts in errors.items():
-        joined = np.concatenate(parts)
-        print(f"{name:28s}{joined.mean():8.2f} degrees, median {np.median(joined):.2f}")
+        means = [np.concatenate(of_views) for of_views in zip(*parts)]
+        print(name.ljust(28) + "".join(f"{part.mean():8.2f} degrees ({len(part)} pixels)" for part in means))
 
 
 def mesh_caster(scene: Scene, file: str) -> tuple[TriangleCaster, np.ndarray]:
@@ -73,10 +74,10 @@ def mesh_caster(scene: Scene, file: str) -> tuple[TriangleCaster, np.ndarray]:
 
 
 def true_normals(scene: Scene, view: int) -> tuple[np.ndarray, np.ndarray]:
-    """``[H, W, 3]`` in the normalised frame, and where they face the camera enough ``[H, W]``."""
+    """``[H, W, 3]`` in the normalised frame, and their cosines to the way to the camera ``[H, W]``, 0 at outlines."""
     frame = ViewFrame.of_scene(scene, view)
     truth = ViewTruth.read(list_truth(scene.folder)[view], frame.intrinsics, frame.pose)
-    return truth.normal, (truth.coverage >= 0.99) & (truth.cosine() >= LEAST_COSINE)
+    return truth.normal, np.where(truth.coverage >= 0.99, truth.cosine(), 0)
 
 
 def bundle_normals(scene: Scene, view: int, folder: str) -> tuple[np.ndarray, np.ndarray]:

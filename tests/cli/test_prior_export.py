@@ -105,7 +105,7 @@ def test_a_chain_hands_on_size_intrinsics_and_depth(scene, small, sphere_maps, t
 
 
 def test_a_depth_on_lines_is_made_smooth_before_relief_is_recovered(scene, write_sphere_bundle, sphere_maps, tmp_path):
-    """As the network was trained; and believed no farther from a line than their pitch."""
+    """As the network was trained; and nothing is said beyond the outermost lines."""
     lines = np.zeros((48, 64), dtype=bool)
     lines[::6], lines[:, ::6] = True, True
     for view in VIEWS:
@@ -119,7 +119,7 @@ def test_a_depth_on_lines_is_made_smooth_before_relief_is_recovered(scene, write
         assert middle.sum() > 200 and (low[middle] > 0).all()
         assert np.abs(low - 2.5 * exact.z)[middle].mean() < 0.05  # of a ball 3 across
     bundle = load_bundles(scene, tmp_path / "out", [6])[6]
-    assert (bundle.depth_confidence > 0)[sphere_maps(6).mask].mean() > 0.9
+    assert (bundle.depth_confidence > 0)[sphere_maps(6).mask].mean() > 0.8
 
 
 def test_normals_of_a_depth_are_those_of_its_surface(sphere_maps):
