@@ -67,6 +67,18 @@ def of_view(sample):
     return int(sample["name"])
 
 
+def is_mirrored(sample, exact):
+    mirrored = not np.array_equal(sample["mask"][0] > 0, exact.mask)
+    assert np.array_equal(sample["mask"][0] > 0, exact.mask[:, ::-1] if mirrored else exact.mask)
+    return mirrored
+
+
+def shown_normals(sample, exact):
+    """True normals ``[3, H, W]`` of a view, in the camera's frame; of the mirrored object where that is shown."""
+    normal = torch.from_numpy(exact.normal @ exact.frame.pose[:3, :3]).permute(2, 0, 1).float()
+    return normal.flip(2) * torch.tensor([-1.0, 1.0, 1.0]).view(3, 1, 1) if is_mirrored(sample, exact) else normal
+
+
 def test_denoising_is_shown_metres_and_its_depth_comes_back(scene, sensed, sphere_maps, tmp_path):
     task = Oracle(lambda sample: {"depth": sample["noisy"] * 1.001})
     written, left_out = run_chain(scene, [("depth-denoising", task)], tmp_path / "out", sensed, METRES)
@@ -139,8 +151,9 @@ def test_a_decomposition_keeps_its_frame_and_its_light(scene, sphere_maps, tmp_p
 
     def decomposed(sample):
         exact = sphere_maps(of_view(sample))
-        normal = torch.from_numpy(exact.normal @ exact.frame.pose[:3, :3]).permute(2, 0, 1).float()
-        shading = shade(normal[None], light)[0]
+        normal, mirrored = shown_normals(sample, exact), is_mirrored(sample, exact)
+        towards = torch.tensor([-1.0 if mirrored else 1.0, 1.0, 1.0]).view(3, 1, 1)
+        shading = shade((towards * normal)[None], light)[0]  # the light is mirrored, too
         albedo = sample["image"] / shading.clamp_min(0.05)
         return {
             "normal": normal, "albedo": albedo, "shading": shading, "harmonic_shading": shading,
@@ -160,10 +173,37 @@ def test_a_decomposition_keeps_its_frame_and_its_light(scene, sphere_maps, tmp_p
         np.testing.assert_allclose((bundle.albedo * bundle.shading)[mask], image, atol=0.02)
 
 
+def test_what_a_decomposition_says_otherwise_of_the_same_object_is_doubted(scene, sphere_maps, tmp_path):
+    """On the right half of the picture it tells normals that do not turn with the mirror, and on the upper half an
+    albedo that changes twice as much as the exposure."""
+
+    def decomposed(sample):
+        normal = shown_normals(sample, sphere_maps(of_view(sample)))
+        mirrored = is_mirrored(sample, sphere_maps(of_view(sample)))
+        u = torch.arange(64).expand(48, 64)
+        right = (u < 32) if mirrored else (u >= 32)
+        turned = torch.tensor([0.5, 0.0, -0.75**0.5]).view(3, 1, 1)
+        upper = (torch.arange(48) < 24).view(48, 1)
+        image = sample["image"]
+        albedo = torch.where(upper, image**2, image)
+        flat = torch.ones_like(image)
+        return {"normal": torch.where(right, turned, normal), "albedo": albedo, "shading": flat,
+                "harmonic_shading": flat, "reconstruction": image}  # fmt: skip
+
+    run_chain(scene, [("intrinsic-decomposition", Oracle(decomposed))], tmp_path / "out")
+    bundle, mask = load_bundles(scene, tmp_path / "out", [2])[2], sphere_maps(2).mask
+    right, upper = np.arange(64) >= 32, np.arange(48)[:, None] < 24
+    sure = bundle.normal_confidence
+    assert sure[mask & ~right].min() > 0.99 and sure[mask & right].max() < 0.1
+    assert not bundle.normal_confidence[~mask].any()
+    halves = sorted(np.median(bundle.shading_confidence[mask & part]) for part in (upper, ~upper))
+    assert halves[0] < 0.2 and halves[1] > 0.99  # which of the two is right, nobody knows
+    assert np.array_equal(bundle.albedo_confidence, bundle.shading_confidence)
+
+
 def test_a_decomposition_stands_beside_a_depth(scene, sensed, sphere_maps, tmp_path):
     def decomposed(sample):
-        exact = sphere_maps(of_view(sample))
-        normal = torch.from_numpy(exact.normal @ exact.frame.pose[:3, :3]).permute(2, 0, 1).float()
+        normal = shown_normals(sample, sphere_maps(of_view(sample)))
         flat = torch.ones_like(normal)
         return {"normal": normal, "albedo": sample["image"], "shading": flat, "harmonic_shading": flat,
                 "reconstruction": sample["image"]}  # fmt: skip

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nsr.atomic import whole_folder
+from nsr.cli.prior_consistency import colours_changed, normals_turned, other_looks
 from nsr.errors import PriorError
 from nsr.priors.bundle import METRIC
 from nsr.priors.bundle_file import (
@@ -41,14 +42,14 @@ from nsr.scenes.depth_map import normals_of_points, pixels_at_depth_one
 from nsr.scenes.idr_folder import view_names
 from nsr.scenes.resize import resize_intrinsics, resize_mask, resize_picture
 from nsr.scenes.scene import Scene
-from nsr.scenes.synthetic.layouts import fibonacci_sphere
 
 _CAMERA = DirectionConvention("camera", "opencv")
 _LINEAR = ColourConvention("linear")
-_HOLE = 0.3  # confidence of a depth on the object where the sensor measured none
-_RECONSTRUCTION = 0.1  # error of the reconstructed picture, of 1, at which its parts are believed by a factor e less
+_HOLE = 0.3  # confidence on the object where the sensor measured nothing: as much as measured depths as wrong have
 _DISAGREEMENT = 0.003  # of the depth, between two ways to enlarge it, at which it is believed by a factor e less
 _MOVED = 0.01  # of the depth, by which a network moved a measured one, likewise
+_TURNED = 20.0  # degrees that normals turn by when the picture is mirrored and darkened, likewise
+_CHANGED = 0.2  # of logarithms, by which an albedo changes then, and of the reconstructed picture's error; likewise
 _CREASE = 0.2  # of the pitch of a grid of lines, over which the depth between them is smoothed
 _DENSE = 0.5  # of the object's pixels: a depth that knows fewer is of a grid of lines
 _STEP = 0.02  # of the depth, from a pixel to the next, beyond which it is an edge, and has no normal
@@ -215,17 +216,24 @@ def _decompose(task: Task, view: ChainView) -> StoredBundle:
     height, width = view.mask.shape
     image, mask = view.picture((height, width))
     image = np.where(mask[..., None], image, 0).astype(np.float32)
-    sample = {"image": torch.from_numpy(image).permute(2, 0, 1).contiguous(), "mask": _map(mask)}
-    found = {name: np.moveaxis(values, 0, -1) for name, values in _predict(task, sample, view).items()}
+
+    def predict(image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        channels_first = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0)))
+        found = _predict(task, {"image": channels_first, "mask": _map(mask)}, view)
+        return {name: np.moveaxis(values, 0, -1) for name, values in found.items() if values.shape[1:] == mask.shape}
+
+    found, others = predict(image, mask), other_looks(predict, image, mask)
+    turned = normals_turned(found["normal"], [other["normal"] for other in others])
+    changed = colours_changed(found["albedo"], [other["albedo"] for other in others], mask)
     error = np.abs(found["reconstruction"] - image).mean(axis=-1)
-    confidence = (mask * np.exp(-error / _RECONSTRUCTION)).astype(np.float32)
+    doubts = {"normal": turned / _TURNED, "albedo": (error + changed) / _CHANGED, "shading": changed / _CHANGED}
     normal = found["normal"] / np.maximum(np.linalg.norm(found["normal"], axis=-1, keepdims=True), 1e-9)
     # Whatever basis the network's light refers to, what it gives to directions says what it is in ours.
-    known = mask & (confidence > 0)
+    known = mask & found["normal"].any(axis=-1)
     basis = harmonics_at(torch.from_numpy(normal[known].astype(np.float64))).numpy()
     light = np.linalg.lstsq(basis, found["harmonic_shading"][known].astype(np.float64), rcond=1e-4)[0]
     arrays = {"normal": normal, "albedo": found["albedo"], "shading": found["shading"], "sh": light}
-    arrays |= {f"{name}_confidence": confidence for name in ("normal", "albedo", "shading")}
+    arrays |= {f"{name}_confidence": known * np.exp(-doubt) for name, doubt in doubts.items()}
     header = view.header_of(
         (height, width), normal=_CAMERA, albedo=_LINEAR, shading=_LINEAR, sh=_CAMERA, source="intrinsic decomposition"
     )
