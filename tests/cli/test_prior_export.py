@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from nsr.cli.main import main
 from nsr.cli.prior_chain import depth_normals, run_chain
 from nsr.errors import PriorError
-from nsr.priors.bundle_file import read_bundle
+from nsr.priors.bundle_file import DepthConvention, read_bundle
 from nsr.priors.conversion import harmonics_at
 from nsr.priors.loading import load_bundles
 from nsr.priors.networks.common.task import Task
@@ -224,6 +224,8 @@ def test_what_a_network_lacks_is_named(scene, sensed, small, tmp_path):
         run_chain(scene, denoise, tmp_path / "out")
     with pytest.raises(PriorError, match="works in metres; say what a world unit of the scene is: --scene_unit"):
         run_chain(scene, denoise, tmp_path / "out", sensed)
+    with pytest.raises(PriorError, match="nowhere: there is no such folder of bundles; 'nsr prior import' makes one"):
+        run_chain(scene, denoise, tmp_path / "out", tmp_path / "nowhere", METRES)
     (tmp_path / "empty").mkdir()
     with pytest.raises(PriorError, match="empty: holds no bundle of any view of sphere"):
         run_chain(scene, denoise, tmp_path / "out", tmp_path / "empty", METRES)
@@ -239,6 +241,15 @@ def test_what_a_network_lacks_is_named(scene, sensed, small, tmp_path):
     with pytest.raises(PriorError, match="sensed: the bundles would take the place of those that they are made from"):
         run_chain(scene, denoise, tmp_path / "out" / ".." / "sensed", sensed, METRES)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_world_unit_is_must_not_be_told_in_two_ways(scene, write_sphere_bundle, sphere_maps, tmp_path):
+    told = DepthConvention("metric", "mm", "z", 1.0)
+    write_sphere_bundle(tmp_path / "in", 2, normal=None, depth=2500 * sphere_maps(2).z, depth_convention=told)
+    denoise = [("depth-denoising", Oracle(lambda sample: {"depth": sample["noisy"]}))]
+    with pytest.raises(PriorError, match="view 002: by its bundle a world unit .* is 1 m, by --scene_unit 0.001 m"):
+        run_chain(scene, denoise, tmp_path / "out", tmp_path / "in", METRES)
+    assert run_chain(scene, denoise, tmp_path / "out", tmp_path / "in", 1.0)[0] == ["002"]
 
 
 def test_one_bad_view_is_left_out_by_name(scene, sensed, write_sphere_bundle, tmp_path, caplog):

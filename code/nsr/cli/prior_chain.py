@@ -106,6 +106,12 @@ class ChainView:
         size = (given.header.height, given.header.width)
         own = dataclasses.replace(self.frame, intrinsics=self.intrinsics(), size=size)
         bundle = to_engine(given, own, f"view {self.name}")
+        stated = given.header.depth.metres_per_scene_unit
+        if stated is not None and not math.isclose(stated, self.metres_per_scene_unit, rel_tol=0.01):
+            raise PriorError(
+                f"view {self.name}: by its bundle a world unit of the scene is {stated:g} m, by --scene_unit "
+                f"{self.metres_per_scene_unit:g} m; give the right one, or import the depth anew"
+            )
         metres = DepthConvention(METRIC, "m", "z", self.metres_per_scene_unit)
         stored = to_stored(bundle, own, self.header_of(size, depth=metres))
         return stored.arrays["depth"], stored.arrays["depth_confidence"]
@@ -277,6 +283,8 @@ def run_chain(
             f"{given}: the bundles would take the place of those that they are made from; name another folder to write "
             "to"
         )
+    if given is not None and not Path(given).is_dir():
+        raise PriorError(f"{given}: there is no such folder of bundles; 'nsr prior import' makes one")
     written, left_out, failures = [], [], []
     try:
         with whole_folder(output, replace=True) as partial:
