@@ -394,7 +394,8 @@ class Trainer:
             rays = rendering.surface
             points, normals = rendering.surface_points, rendering.gradients[rays]
         else:
-            inside = batch.mask.nonzero().squeeze(1)[: self.config.photometric.rays]
+            # Without masks most rays see what is behind the object.
+            inside = (batch.mask & rendering.hit).nonzero().squeeze(1)[: self.config.photometric.rays]
             found, points, normals = self.renderer.intersect(*cameras.rays(batch.views[inside], batch.pixels[inside]))
             rays = inside[found]
         level = patch_level(self.config.photometric, self.clock.progress)
