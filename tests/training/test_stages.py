@@ -216,6 +216,7 @@ def test_one_view_that_the_object_fills_is_not_a_scene_without_masks(hull_config
 
 def test_without_masks_the_object_is_told_from_what_is_behind_it(hull_config, full_scene, sphere_scene, tmp_path):
     hull_config.train.steps, hull_config.volume.num_pixels = 120, 128
+    hull_config.train.renderer = "volume"
     hull_config.model.background.samples = 8
     hull_config.model.implicit_network.bias = 0.45
     run = create_run_folder(tmp_path)
@@ -246,6 +247,34 @@ def test_a_run_without_masks_continues_bit_for_bit(hull_config, full_scene, tmp_
     continued = Trainer(hull_config, full_scene, CPU, resume=saved)
     continued.step()
     assert same(comparable(continued.save(create_run_folder(tmp_path / "c"))), whole)
+
+
+def test_without_masks_the_surface_renderer_ends_the_run_on_masks_of_its_own(
+    hull_config, full_scene, sphere_scene, tmp_path, caplog
+):
+    caplog.set_level("INFO", "nsr")
+    hull_config.train.steps, hull_config.volume.num_pixels, hull_config.volume.latest = 120, 128, 0.75
+    hull_config.model.background.samples = 8
+    hull_config.model.implicit_network.bias = 0.45
+    trainer = Trainer(hull_config, full_scene, CPU)
+    while trainer.clock.step < 91:
+        trainer.step()
+    assert not trainer.stages.volumetric and "silhouettes of what has formed serve as masks" in caplog.text
+    saved = trainer.save(create_run_folder(tmp_path / "a"))
+    ends = []
+    for resume in (None, saved):  # one after the other: they share the random numbers
+        one = Trainer(hull_config, full_scene, CPU, resume=resume) if resume else trainer
+        while not one.clock.finished:
+            losses = one.step()
+        assert losses["mask"] >= 0 and losses["rgb"] > 0
+        ends.append(comparable(one.save(create_run_folder(tmp_path / "b"))))
+    assert same(*ends)
+    both, found = 0.0, 0.0
+    for view in full_scene.train_views:
+        mask = trainer.scene.masks[view]
+        both, found = both + (mask & sphere_scene.masks[view]).sum().item(), found + mask.sum().item()
+    assert found > 0 and both / found > 0.9
+    assert all(mask.all() for mask in full_scene.masks)  # the scene itself is left alone
 
 
 def test_the_sdf_waits_for_colours(staged_config, full_scene):

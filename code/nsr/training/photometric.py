@@ -48,14 +48,19 @@ class PhotometricConsistency:
     ):
         self.config = config
         views = scene.train_views
-        images, masks = [scene.images[view] for view in views], [scene.masks[view] for view in views]
-        self.pyramid = ImagePyramid(images, masks, LEVELS, config.colour, device)
+        masks = [scene.masks[view] for view in views]
+        self.cut(scene, device)
         cameras = scene.cameras.select(views).to(device, torch.float32)
         sources = choose_source_views(cameras, [tuple(mask.shape) for mask in masks], points, normals, config.sources)
         # Tables by view of the scene; held-out views have no row and no source.
         self.row = torch.full((len(scene),), -1, dtype=torch.int64, device=device)
         self.row[torch.tensor(views, device=device)] = torch.arange(len(views), device=device)
         self.sources = torch.where(sources < 0, -1, torch.tensor(views, device=device)[sources])
+
+    def cut(self, scene: Scene, device: torch.device | str) -> None:
+        """Take the pictures, cut by the masks, of a scene of the same views and cameras."""
+        images, masks = ([kind[view] for view in scene.train_views] for kind in (scene.images, scene.masks))
+        self.pyramid = ImagePyramid(images, masks, LEVELS, self.config.colour, device)
 
     def __call__(
         self,

@@ -40,8 +40,9 @@ class Stages:
     Args:
         config: names the renderers.
         renderer: the surface renderer; the volume renderer sees its fields.
-        masked: the scene has masks; without them the whole run takes the volume renderer, for nothing else tells the
-            object from what is behind it.
+        masked: the scene has masks; without them every run starts with the volume renderer, for nothing else tells the
+            object from what is behind it, and leaves it at ``volume.latest``, when what has formed gives the masks,
+            unless the conf asks for the volume renderer alone.
 
     Attributes:
         volume: the volume renderer, or None in runs that never use it.
@@ -55,10 +56,12 @@ class Stages:
     """
 
     def __init__(self, config: Config, renderer: SurfaceRenderer, masked: bool):
-        kind = config.train.renderer if masked else "volume"
+        kind = config.train.renderer
+        if not masked and kind == "surface":
+            kind = "staged"
         if config.train.renderer not in RENDERERS:
             raise ConfigError(f"train.renderer is {config.train.renderer!r}; known are {', '.join(RENDERERS)}")
-        self.config = config.volume
+        self.config, self.masked = config.volume, masked
         self.staged = kind == "staged"
         self.volumetric = kind != "surface"
         device = next(renderer.parameters()).device
@@ -83,6 +86,9 @@ class Stages:
         rests = self.fall is not None and self.fall < self.config.plateau
         if (agrees and rests and progress >= self.config.earliest) or progress >= self.config.latest:
             self.volumetric, self.volume.surface.view_dependent = False, True
+            if not self.masked:
+                logger.info("from %.0f %% of the run on, silhouettes of what has formed serve as masks", 100 * progress)
+                return
             logger.info(
                 "from %.0f %% of the run on the surface renderer trains: its colour error over the volume renderer's "
                 "is %s, which fell by %s over the last tenth of the run; the sharpness is %.0f",
@@ -104,7 +110,7 @@ class Stages:
         rendering: VolumeRendering,
     ) -> None:
         """Now and then, compare the two renderers' colour errors on the rays that a step of the volume stage shaded."""
-        if not self._ends or step % MEASURE_EVERY:
+        if not self._ends or not self.masked or step % MEASURE_EVERY:
             return
         rays = rendering.surface
         target = batch.rgb[rays]

@@ -25,6 +25,7 @@ from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.feature_alignment import with_features_aligned
 from nsr.training.fine_levels import check_fine_levels, stencil_step
+from nsr.training.found_masks import find_masks, pack_masks, unpack_masks
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
 from nsr.training.losses import (
@@ -129,7 +130,10 @@ class Trainer:
                 "from the sphere (train.init = sphere, model.ray_tracer.hull_margin = 0, loss.silhouette_weight = 0) "
                 "or say how rough: train.camera_noise = 0.02"
             )
-        self.margin = 0.0 if masked else config.volume.margin
+        self.masked, self.margin = masked, 0.0 if masked else config.volume.margin
+        self.found_masks: list[torch.Tensor] | None = None
+        if not masked and self.margin == 0:
+            self.terms = [term for term in self.terms if term.name != "silhouette"]  # nothing is proven
         self.hull_points = self.hull.surface_points() if self.hull else None
         if state:
             self.renderer = build_renderer(config.model, background=not masked).to(device)
@@ -221,6 +225,8 @@ class Trainer:
         self.renderer.set_progress(ramp(progress, self.config.train.levels_open, self.config.train.levels_from))
         self.stages.set_progress(progress)
         volumetric = self.stages.volumetric
+        if not (volumetric or self.masked or self.found_masks):
+            self._use_masks(find_masks(self.renderer, self.cameras, self.scene))
         self._set_rates(progress)
         self._align_to_surface(progress)
         batch = self.sampler.draw(self.num_pixels)
@@ -300,6 +306,7 @@ class Trainer:
             "intrinsics": cameras.intrinsics,
             "poses": cameras.poses,
             "stages": self.stages.state(),
+            "found_masks": pack_masks(self.found_masks) if self.found_masks else None,
             "camera_vectors": self.trained_cameras.state_dict() if self.trained_cameras else None,
             "alignments_done": self.alignments_done,
             # Everything random in a step draws from torch's generators.
@@ -325,6 +332,8 @@ class Trainer:
                     f"{path}: its cameras are of {saved_views} views, {self.scene.name} has {len(self.scene)}"
                 )
             self.trained_cameras.load_state_dict(state["camera_vectors"])
+        if state.get("found_masks"):
+            self._use_masks(unpack_masks(state["found_masks"], self.scene))
         self.alignments_done = state.get("alignments_done", 0)
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         self.clock.prepared = state.get("prepared_seconds", 0.0)
@@ -381,6 +390,15 @@ class Trainer:
         # Half a cell is taken off for the interpolation, which overstates the distance beside convex outlines.
         proven = value - 1 / self.hull.resolution
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
+
+    def _use_masks(self, masks: list[torch.Tensor]) -> None:
+        """Draw pixels and compare patches by these masks from now on."""
+        self.found_masks = masks
+        self.scene = dataclasses.replace(self.scene, masks=list(masks))
+        train = self.config.train
+        self.sampler = PixelSampler(self.scene, self.device, train.pixels_anywhere, tolerance=train.mask_tolerance)
+        if self.config.photometric.weight > 0:
+            self.photometric.cut(self.scene, self.device)
 
     def _beyond(self, points: torch.Tensor) -> torch.Tensor:
         """How far points ``[N, 3]`` are outside the unit sphere less its margin; minus infinity inside."""
