@@ -140,7 +140,7 @@ class VolumeConfig:
     directions_from: float = 0.0  # before this fraction of the run colours do not depend on the direction of view
     margin: float = 0.0  # without masks nothing is nearer than this to the unit sphere, by the silhouette loss; 0: off
     earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
-    latest: float = 0.5  # and no later than these fractions of the run;
+    latest: float = 0.5  # and no later than these fractions of the run (one without masks: at the latter);
     agreement: float = 1.1  # between them when the surface's colour error is no more than this times the volume's
     plateau: float = 0.15  # and the volume's fell by less than this part over the last tenth of the run
 
