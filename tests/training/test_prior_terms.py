@@ -100,6 +100,14 @@ class Ball:
         return SeenSurface(rays, depth, normals)
 
 
+@pytest.mark.parametrize("few, share", [(0, 1.0), (7, 1.0), (20, 1.0), (2, (2 / 7) ** 2), (1, (1 / 7) ** 2)])
+def test_many_views_leave_priors_less_say(few, share, sphere_scene, with_priors):
+    """The scene has seven training views."""
+    config = with_priors(["depth", "normal"], {"few_views": few})
+    terms = PriorTerms(Config(priors=config), sphere_scene, CPU).terms
+    assert [term.weight(0.3) for term in terms] == pytest.approx([share] * 2)
+
+
 @pytest.fixture
 def term_of(sphere_scene, with_priors):
     """``term(name, **changes)``: the term's value as a function of a ball, on one batch of pixels, in double."""

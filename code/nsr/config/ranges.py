@@ -141,6 +141,7 @@ _RANGES = {
     },
     "priors": {
         "neighbours": _NOT_NEGATIVE,
+        "few_views": _NOT_NEGATIVE,
         "depth_tolerance": _POSITIVE,
         "normal_tolerance": _Range(0, 180),
         "colour_tolerance": _POSITIVE,

@@ -185,6 +185,7 @@ class PriorsConfig:
     depth_tolerance: float = 0.02  # depths of two views that differ by less agree, and of two pixels are one surface
     normal_tolerance: float = 20.0  # degrees, likewise
     colour_tolerance: float = 0.1  # error of the logarithm of albedo times shading that halves their confidence
+    few_views: int = 0  # with more training views, weights fall with the square of their number; 0: they do not
     huber: float = 0.02  # depth errors below this count squared
     angular: bool = False  # normals are compared by their angle, not by L1 and cosine
     rays: int = 128  # of a step, whose prior points are looked at for surface and free space, each

@@ -83,7 +83,8 @@ class PriorTerms:
                 logger.warning("priors.%s has a weight, but no bundle has what it is about", name)
                 continue
             term: PriorTermConfig = getattr(config, name)
-            self.terms.append(LossTerm(f"prior_{name}", _schedule(term), getattr(self, f"_{name}")))
+            schedule = _schedule(term, share_of_say(config.few_views, len(scene.train_views)))
+            self.terms.append(LossTerm(f"prior_{name}", schedule, getattr(self, f"_{name}")))
         self.volume_terms = [term for term in self.terms if term.name != "prior_albedo"]
 
     @classmethod
@@ -235,6 +236,12 @@ def _between(
     return (entry + share * (last - entry)).detach()
 
 
-def _schedule(term: PriorTermConfig) -> Callable[[float], float]:
+def share_of_say(few: int, views: int) -> float:
+    """What part of their weights priors have among ``views`` training views: all up to ``few`` of them, then less with
+    the square of their number, as there are pairs of views that show where the surface is; 1 where ``few`` is 0."""
+    return min(1.0, few / views) ** 2 if few > 0 else 1.0
+
+
+def _schedule(term: PriorTermConfig, share: float) -> Callable[[float], float]:
     """The term's weight over the run."""
-    return lambda progress: term.weight * ramp(progress, term.warm_up) * math.exp(-term.decay * progress)
+    return lambda progress: share * term.weight * ramp(progress, term.warm_up) * math.exp(-term.decay * progress)
