@@ -51,6 +51,7 @@ def process(*arguments, cwd):
         (["train", "here", "--conf", "confs/idr.conf", "--gpu", "first"], "--gpu first: give auto, ignore or"),
         (["train", "nowhere", "--conf", "confs/idr.conf", "--gpu", "ignore"], "nowhere"),
         (["eval", "nowhere"], "nowhere: there is no such run folder"),
+        (["eval", "nowhere", "--no_rendering", "--heldout_only"], "not allowed with argument"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(nsr, tmp_path, monkeypatch, arguments, message):

@@ -3,7 +3,6 @@
 import contextlib
 import io
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,7 +53,7 @@ def make_sphere_run(cameras: Cameras, folder: Path) -> SphereRun:
         background=None,
         parameters=lambda: [torch.zeros(7)],
         tracer=tracer,
-        trace=partial(tracer.trace, sdf.value),
+        trace=lambda *rays, tracer=tracer: tracer.trace(sdf.value, *rays),
     )
     (folder / "logs").mkdir(parents=True)
     (folder / "runconf.conf").write_text("train { expname = <sphere> }\n")

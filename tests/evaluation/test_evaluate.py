@@ -116,6 +116,23 @@ def test_held_out_views_alone_have_the_figures_that_they_have_among_all(sphere_r
     assert one["train"] is None and one["heldout"] == both["heldout"]
     pictures = {path.name for path in (tmp_path / "b" / "rendering").glob("eval_*.png")}
     assert pictures == {f"eval_{view:03d}.png" for view in sphere_scene.heldout_views}
+    heads = ("views", "training (", "held out (")
+    lines = [line for line in format_metrics(one).splitlines() if line.startswith(heads)]
+    assert "PSNR" in lines[0] and lines[1] == "training (not rendered)"
+    assert lines[2] in format_metrics(both).splitlines() and lines[2].startswith("held out (1)")
+
+
+def test_training_views_of_an_earlier_evaluation_go_when_held_out_ones_alone_are_rendered(
+    sphere_run, sphere_scene, tmp_path
+):
+    sphere_scene.ground_truth_mesh = None
+    evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, report=False)
+    evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, splits=("heldout",), report=False)
+    assert {path.name for path in (tmp_path / "rendering").iterdir()} == {"eval_004.png", "normal_004.png"}
+    sphere_scene.heldout_views = []
+    none = evaluate_run(sphere_run, sphere_scene, tmp_path, resolution=32, splits=("heldout",), report=False)
+    assert not (tmp_path / "rendering").exists() and "renders" not in none["files"]
+    assert "held out (none)" in format_metrics(none).splitlines()
 
 
 def test_a_scene_of_other_views_than_the_run_is_refused(sphere_run, sphere_scene, tmp_path):

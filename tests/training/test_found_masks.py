@@ -1,6 +1,7 @@
 """Masks that a run without masks takes from its own surface."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from scipy import ndimage
 
 import nsr.training.found_masks as found_masks
-from nsr.errors import NsrError
+from nsr.errors import CheckpointError, NsrError
 from nsr.rendering.bounds import intersect_sphere
 from nsr.rendering.ray_tracing import Trace
 from nsr.training.found_masks import find_masks, pack_masks, unpack_masks
@@ -48,4 +49,7 @@ def test_packed_masks_come_back(sphere_scene):
     scene = dataclasses.replace(sphere_scene, masks=odd)
     packed = pack_masks(odd)
     assert all(len(bits) == -(-mask.numel() // 8) for bits, mask in zip(packed, odd))
-    assert all(torch.equal(a, b) for a, b in zip(unpack_masks(packed, scene), odd, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(unpack_masks(packed, scene, Path("1.pt")), odd, strict=True))
+    for other in (odd[:-1], [*odd[:-1], odd[-1].repeat(2, 1)]):
+        with pytest.raises(CheckpointError, match="1.pt: the masks that it found .* continue on the scene"):
+            unpack_masks(packed, dataclasses.replace(sphere_scene, masks=other), Path("1.pt"))

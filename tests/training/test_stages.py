@@ -347,3 +347,17 @@ def test_the_sphere_less_its_margin_holds_the_object(staged_config, full_scene):
     assert loss == pytest.approx(float(expected), rel=0.2) and loss > 0.1
     staged_config.volume.margin = 0.0
     assert "silhouette" not in Trainer(staged_config, full_scene, CPU).step()
+
+
+def test_pixels_that_are_distrusted_are_no_more_drawn_on_masks_that_were_found(staged_config, full_scene):
+    """Four photographs of the scene are one and the same, so that each is used in a quarter of its pixels."""
+    for view in (1, 2, 3):
+        full_scene.images[view] = full_scene.images[0].clone()
+    staged_config.train.weigh_views = True
+    trainer = Trainer(staged_config, full_scene, CPU)
+    assert set(trainer.excluded) >= {0, 1, 2, 3}
+    trainer._use_masks([torch.ones_like(mask) for mask in full_scene.masks])
+    batch = trainer.sampler.draw(4000)
+    places = zip(batch.views.tolist(), batch.pixels.long().tolist())
+    drawn = [trainer.excluded[view][v, u] for view, (u, v) in places if view in trainer.excluded]
+    assert len(drawn) > 100 and not any(drawn)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from nsr.config.schema import RayTracerConfig
+from nsr.rendering.ray_tracing import RayTracer
 from nsr.scenes.cameras import Cameras
 from nsr.training.run import load_run
 from nsr.viewer.free_camera import NOTHING, FreeCamera, free_picture
@@ -34,8 +36,9 @@ class Sphere(torch.nn.Module):
         super().__init__()
         self.place = torch.nn.Parameter(torch.zeros(()))
         self.sdf, self.background, self.radius = self, None, radius
+        self.tracer = RayTracer(RayTracerConfig())
 
-    def trace(self, origins, directions):
+    def trace(self, origins, directions, tracer=None):
         from types import SimpleNamespace
 
         along = (origins * directions).sum(-1)

@@ -36,10 +36,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     add_run(parser)
     parser.add_argument("--output", help="where to write (default: RUN/evaluation)")
-    parser.add_argument(
+    views = parser.add_mutually_exclusive_group()
+    views.add_argument(
         "--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only"
     )
-    parser.add_argument(
+    views.add_argument(
         "--heldout_only", action="store_true", help="of the views, render and measure the held-out ones alone: quicker"
     )
     _add_options(parser)

@@ -20,7 +20,7 @@ from nsr.evaluation.geometry_metrics import compare_surfaces, pixel_footprint
 from nsr.evaluation.held_out_cameras import CARRIED
 from nsr.evaluation.report import write_report
 from nsr.evaluation.topology import compare_topology, measure_topology
-from nsr.evaluation.views import SPLITS, score_views, summarise, write_scores
+from nsr.evaluation.views import SPLITS, score_views, split_views, summarise, write_scores
 from nsr.meshing.cleanup import orient_outward
 from nsr.meshing.colour import vertex_colours
 from nsr.meshing.export import export_mesh
@@ -96,7 +96,7 @@ def evaluate_run(
         metrics, mesh, colours = _measure(run, scene, folder, splits, resolution, uniform_grid, alignment)
         if report:
             metrics["files"]["report"] = REPORT_FILE
-        _remove_stale(folder, metrics["files"])
+        _remove_stale(folder, metrics["files"], [view for _, view in split_views(scene, splits)])
         metrics["eval_seconds"] = time.perf_counter() - started
         with whole_file(folder / METRICS_FILE) as partial:
             partial.write_text(json.dumps(metrics, indent=2) + "\n")
@@ -141,7 +141,7 @@ def _measure(
         scores = score_views(run, measured, folder / PICTURE_FOLDER, splits=splits)
         metrics["train"], metrics["heldout"] = summarise(scores, "train"), summarise(scores, "heldout")
         write_scores(folder / VIEWS_FILE, scores)
-        files |= {"renders": PICTURE_FOLDER, "views": VIEWS_FILE}
+        files |= ({"renders": PICTURE_FOLDER} if scores else {}) | {"views": VIEWS_FILE}
     if truth is not None:
         placed = mesh
         if alignment:
@@ -209,14 +209,14 @@ def format_metrics(metrics: dict) -> str:
     """The figures as a table to print."""
     lines = []
     splits = [(name, metrics[split]) for split, name in (("train", "training"), ("heldout", "held out"))]
-    if metrics["train"]:
+    if "views" in metrics["files"]:
         # the perceptual distance has a column where it was computed
         computed = any(figures and figures["lpips"] is not None for _, figures in splits)
         columns = [column for column in _VIEW_COLUMNS if column[0] != "lpips" or computed]
         lines.append(f"{'views':<16}" + "".join(f"{head:>{width}}" for _, head, _, width in columns))
         for name, figures in splits:
             if figures is None:
-                lines.append(f"{name} (none)")
+                lines.append(f"{name} ({'none' if name == 'held out' else 'not rendered'})")
                 continue
             label = f"{name} ({figures['views']})"
             cells = (f"{_figure(figures[key], digits):>{width}}" for key, _, digits, width in columns)
@@ -254,14 +254,16 @@ def _figure(value: float | None, digits: int) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
-def _remove_stale(folder: Path, files: dict[str, str]) -> None:
-    """Take away what an earlier evaluation left in the folder and this one did not make again: it would be taken for
-    this checkpoint's.  Meshes carry their step in their names and stay."""
-    if "renders" not in files:
-        for picture in [*(folder / PICTURE_FOLDER).glob("eval_*.png"), *(folder / PICTURE_FOLDER).glob("normal_*.png")]:
+def _remove_stale(folder: Path, files: dict[str, str], rendered: Sequence[int]) -> None:
+    """Take away what an earlier evaluation left in the folder and this one, which rendered the views ``rendered``, did
+    not make again: it would be taken for this checkpoint's.  Meshes carry their step in their names and stay."""
+    pictures = folder / PICTURE_FOLDER
+    made = {f"{kind}_{view:03d}.png" for kind in ("eval", "normal") for view in rendered}
+    for picture in [*pictures.glob("eval_*.png"), *pictures.glob("normal_*.png")]:
+        if picture.name not in made:
             picture.unlink()
-        if (folder / PICTURE_FOLDER).is_dir() and not any((folder / PICTURE_FOLDER).iterdir()):
-            (folder / PICTURE_FOLDER).rmdir()
+    if pictures.is_dir() and not any(pictures.iterdir()):
+        pictures.rmdir()
     for name in {VIEWS_FILE, REPORT_FILE, CAMERAS_FILE} - set(files.values()):
         (folder / name).unlink(missing_ok=True)
 

@@ -66,10 +66,8 @@ def score_views(
     """
     silhouettes = HullSilhouettes(scene) if scene.masked else None
     lpips = find_lpips()
-    views_of = {"train": scene.train_views, "heldout": scene.heldout_views}
-    views = [(split, view) for split in SPLITS if split in splits for view in views_of[split]]
     scores = []
-    for split, view in tqdm(views, desc="views", unit="view", disable=not progress):
+    for split, view in tqdm(split_views(scene, splits), desc="views", unit="view", disable=not progress):
         mask = scene.masks[view].numpy()
         photograph = scene.images[view].numpy() / np.float32(255)
         rendered = render(run.renderer, run.cameras, view, *mask.shape)
@@ -91,6 +89,12 @@ def score_views(
             )
         )
     return scores
+
+
+def split_views(scene: Scene, splits: Sequence[str]) -> list[tuple[str, int]]:
+    """The views of the splits, each with the name of its split."""
+    views_of = {"train": scene.train_views, "heldout": scene.heldout_views}
+    return [(split, view) for split in SPLITS if split in splits for view in views_of[split]]
 
 
 class HullSilhouettes:

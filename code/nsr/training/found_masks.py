@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from scipy import ndimage
 
-from nsr.errors import NsrError
+from nsr.errors import CheckpointError, NsrError
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
@@ -58,8 +60,17 @@ def pack_masks(masks: list[torch.Tensor]) -> list[torch.Tensor]:
     return [torch.from_numpy(np.packbits(mask.numpy())) for mask in masks]
 
 
-def unpack_masks(packed: list[torch.Tensor], scene: Scene) -> list[torch.Tensor]:
-    """What ``pack_masks`` packed, at the sizes of the scene's views."""
+def unpack_masks(packed: list[torch.Tensor], scene: Scene, path: Path) -> list[torch.Tensor]:
+    """What ``pack_masks`` packed, at the sizes of the scene's views; ``path``, of the checkpoint, is for the message.
+
+    Raises:
+        CheckpointError: they are of other views, or of views of other sizes.
+    """
+    if [len(bits) for bits in packed] != [-(-mask.numel() // 8) for mask in scene.masks]:
+        raise CheckpointError(
+            f"{path}: the masks that it found are of {len(packed)} views, and do not fit the {len(scene)} of "
+            f"{scene.name}; continue on the scene that it was trained on, as it was then"
+        )
     masks = []
     for bits, mask in zip(packed, scene.masks, strict=True):
         pixels = np.unpackbits(bits.cpu().numpy(), count=mask.numel())

@@ -148,13 +148,8 @@ class Trainer:
             if config.train.train_cameras
             else None
         )
-        self.sampler = PixelSampler(
-            scene,
-            device,
-            config.train.pixels_anywhere,
-            tolerance=config.train.mask_tolerance,
-            excluded=trust.excluded_pixels(scene, hull) if trust else None,
-        )
+        self.excluded = trust.excluded_pixels(scene, hull) if trust else None
+        self.sampler = self._make_sampler()
         if config.photometric.weight > 0:
             points, normals = rough_surface(config, self.hull, device)
             self.photometric = PhotometricConsistency(scene, config.photometric, points, normals, device)
@@ -333,7 +328,7 @@ class Trainer:
                 )
             self.trained_cameras.load_state_dict(state["camera_vectors"])
         if state.get("found_masks"):
-            self._use_masks(unpack_masks(state["found_masks"], self.scene))
+            self._use_masks(unpack_masks(state["found_masks"], self.scene, path))
         self.alignments_done = state.get("alignments_done", 0)
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         self.clock.prepared = state.get("prepared_seconds", 0.0)
@@ -391,12 +386,17 @@ class Trainer:
         proven = value - 1 / self.hull.resolution
         return points, torch.where(value > 0, proven, torch.full_like(value, -math.inf))
 
+    def _make_sampler(self) -> PixelSampler:
+        train = self.config.train
+        return PixelSampler(
+            self.scene, self.device, train.pixels_anywhere, tolerance=train.mask_tolerance, excluded=self.excluded
+        )
+
     def _use_masks(self, masks: list[torch.Tensor]) -> None:
         """Draw pixels and compare patches by these masks from now on."""
         self.found_masks = masks
         self.scene = dataclasses.replace(self.scene, masks=list(masks))
-        train = self.config.train
-        self.sampler = PixelSampler(self.scene, self.device, train.pixels_anywhere, tolerance=train.mask_tolerance)
+        self.sampler = self._make_sampler()
         if self.config.photometric.weight > 0:
             self.photometric.cut(self.scene, self.device)
 
