@@ -51,7 +51,7 @@ def process(*arguments, cwd):
         (["train", "here", "--conf", "confs/idr.conf", "--gpu", "first"], "--gpu first: give auto, ignore or"),
         (["train", "nowhere", "--conf", "confs/idr.conf", "--gpu", "ignore"], "nowhere"),
         (["eval", "nowhere"], "nowhere: there is no such run folder"),
-        (["eval", "nowhere", "--no_rendering", "--heldout_only"], "not allowed with argument"),
+        (["eval", "nowhere", "--no_rendering", "--heldout_only"], "give one of them"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(nsr, tmp_path, monkeypatch, arguments, message):
@@ -143,7 +143,7 @@ def test_a_scene_is_made_checked_and_perturbed(nsr, tmp_path):
 def test_scene_make_offers_every_field_of_the_spec():
     from nsr.scenes.synthetic import SyntheticSpec
 
-    offered = {*SPEC_FLAGS, *SPEC_SWITCHES, "relief"}
+    offered = {*SPEC_FLAGS, *SPEC_SWITCHES, "relief", "lamp_place"}
     fields = {field.name for field in dataclasses.fields(SyntheticSpec)}
     assert fields - offered == {"world_offset", "sensors"}  # a recipe's; nsr scene sense has flags for the latter
     assert offered <= fields

@@ -11,6 +11,7 @@ from nsr.cli.runs import add_data_dir, add_run, chosen_run, load_run_and_scene
 from nsr.cli.train import DEFAULT_CONF, experiment_name
 from nsr.config.reader import load_config
 from nsr.config.schema import Config
+from nsr.errors import NsrError
 from nsr.training.run_folder import EVALUATION_FOLDER, find_checkpoint, find_run
 
 EVALS_FOLDER = "evals"  # beside the experiments, as in IDR
@@ -36,11 +37,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     add_run(parser)
     parser.add_argument("--output", help="where to write (default: RUN/evaluation)")
-    views = parser.add_mutually_exclusive_group()
-    views.add_argument(
+    parser.add_argument(
         "--no_rendering", dest="eval_rendering", action="store_false", help="the mesh and its metrics only"
     )
-    views.add_argument(
+    parser.add_argument(
         "--heldout_only", action="store_true", help="of the views, render and measure the held-out ones alone: quicker"
     )
     _add_options(parser)
@@ -94,6 +94,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``nsr eval RUN``."""
+    if arguments.heldout_only and not arguments.eval_rendering:
+        raise NsrError("--heldout_only renders some of the views and --no_rendering none: give one of them")
     run_folder = chosen_run(arguments)
     output = Path(arguments.output).resolve() if arguments.output else run_folder / EVALUATION_FOLDER
     return _evaluate(run_folder, output, arguments)

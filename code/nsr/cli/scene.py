@@ -43,6 +43,7 @@ SPEC_FLAGS = {
     "ambient": (float, "mean shading by the surroundings"),
     "point_lights": (int, "number of point lights"),
     "point_intensity": (float, "shading by each of them on a surface that faces it"),
+    "lamp": (float, "shading, by a lamp that each camera carries, of a surface that faces it; 0 is none"),
     "background": (float, "grey of what sees nothing, 0 to 1"),
     "supersampling": (positive_int, "rays along a pixel's side"),
     "world_scale": (positive_number, "world units per normalised unit"),
@@ -88,6 +89,10 @@ def _add_make(tools: argparse._SubParsersAction) -> None:
         make.add_argument(f"--{name}", type=kind, default=None, help=text)
     for name, text in SPEC_SWITCHES.items():
         make.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+    make.add_argument(
+        "--lamp_place", type=float, nargs=3, metavar=("X", "Y", "Z"), default=None,
+        help="of the lamp in the camera's frame (x right, y down, z forward), as parts of the distance",
+    )  # fmt: skip
     make.add_argument("--no_relief", dest="relief", action="store_false", default=None, help="only the smooth body")
     make.set_defaults(run=_run_make)
 
@@ -99,6 +104,7 @@ def _run_make(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(find_conf(arguments.conf)) if arguments.conf else DEFAULT_SPEC
     names = [field.name for field in dataclasses.fields(DEFAULT_SPEC)]
     given = {name: getattr(arguments, name, None) for name in names}
+    given["lamp_place"] = None if arguments.lamp_place is None else tuple(arguments.lamp_place)
     spec = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder = output_folder(arguments.folder)
     make_scene(folder, spec)

@@ -86,6 +86,10 @@ def _reconstruct(pycolmap, work: Path, originals: dict, matcher: str) -> Path:
     """Run COLMAP; the folder of the model that holds most photographs."""
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR
     pycolmap.set_random_seed(0)
+    # Threads that share random numbers would place other photographs from run to run.
+    mapping, verification = pycolmap.IncrementalPipelineOptions(), pycolmap.TwoViewGeometryOptions()
+    mapping.num_threads, mapping.random_seed, mapping.mapper.random_seed = 1, 0, 0
+    verification.ransac.random_seed = 0
     database, device = work / "database.db", pycolmap.Device.cpu
     sizes = {header(work / "images" / name)[0] for name in originals}
     mode = pycolmap.CameraMode.SINGLE if len(sizes) == 1 else pycolmap.CameraMode.PER_IMAGE
@@ -94,9 +98,9 @@ def _reconstruct(pycolmap, work: Path, originals: dict, matcher: str) -> Path:
         pycolmap.extract_features(database, work / "images", camera_mode=mode, device=device)
         logger.info(f"COLMAP: {matcher} matching")
         match = pycolmap.match_exhaustive if matcher == "exhaustive" else pycolmap.match_sequential
-        match(database, device=device)
+        match(database, device=device, verification_options=verification)
         logger.info("COLMAP: cameras and points")
-        models = pycolmap.incremental_mapping(database, work / "images", work / "sparse")
+        models = pycolmap.incremental_mapping(database, work / "images", work / "sparse", options=mapping)
     except (RuntimeError, ValueError) as error:
         raise SceneError(f"COLMAP failed: {' '.join(str(error).split())[:300]}") from error
     if not models:
