@@ -44,7 +44,6 @@ SPEC_FLAGS = {
     "point_lights": (int, "number of point lights"),
     "point_intensity": (float, "shading by each of them on a surface that faces it"),
     "lamp": (float, "shading, by a lamp that each camera carries, of a surface that faces it; 0 is none"),
-    "lamp": (float, "shading by a lamp that each camera carries; 0: none"),
     "background": (float, "grey of what sees nothing, 0 to 1"),
     "supersampling": (positive_int, "rays along a pixel's side"),
     "world_scale": (positive_number, "world units per normalised unit"),
