@@ -82,11 +82,14 @@ def main() -> int:
     parser.add_argument("--resolution", type=int, default=512, help="of the meshes (default: 512)")
     parser.add_argument("--select", action="store_true", help="score on views split off the training ones")
     parser.add_argument("--results", type=Path, default=Path("ablation.jsonl"), help="a line for each finished run")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time; with OMP_NUM_THREADS=1 one a processor")
     parser.add_argument("--table", type=Path, help="write the table here too")
     arguments = parser.parse_args()
 
+    if arguments.workers < 1:
+        parser.error(f"--workers is {arguments.workers}; at least one run has to be under way")
     jobs = make_jobs(arguments)
-    finished, failures = run_all(jobs, arguments.results)
+    finished, failures = run_all(jobs, arguments.results, workers=arguments.workers)
     views = "selection" if arguments.select else "held-out"
     lines = [*head(arguments), *table(jobs, finished, views)]
     lines += ["", "Failed:", "", *(f"- {failure}" for failure in failures)] if failures else []

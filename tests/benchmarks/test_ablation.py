@@ -6,11 +6,12 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from nsr.evaluation.ablation import COLUMNS, read_results, run_all, table
+from nsr.evaluation.ablation import COLUMNS, Job, read_results, run_all, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,6 +70,21 @@ def test_a_stopped_ablation_goes_on(ablation, arguments, tmp_path):
     run_all(jobs, results, lambda job: pytest.fail("it ran again"))
     Path(arguments.conf).write_text("train { steps = 6 }\n")
     assert not {job.key() for job in ablation.make_jobs(arguments)} & set(finished)
+
+
+def test_workers_run_side_by_side_and_each_run_once(ablation, arguments, tmp_path):
+    jobs, results = ablation.make_jobs(arguments), tmp_path / "results.jsonl"
+    both = threading.Barrier(2, timeout=60)  # breaks unless two runs are under way at once
+    done = []
+
+    def run(job):
+        both.wait()
+        done.append(job)
+        return metrics(job)
+
+    finished, failures = run_all(jobs, results, run, workers=2)
+    assert not failures and sorted(done, key=Job.name) == sorted(jobs, key=Job.name)
+    assert finished == {job.key(): metrics(job) for job in jobs} == read_results(results)
 
 
 def test_failures_are_told_and_tried_again(ablation, arguments, tmp_path):

@@ -17,7 +17,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,8 +95,14 @@ def read_results(path: Path) -> dict[str, dict]:
     return finished
 
 
-def run_all(jobs: list[Job], results: Path, run: Callable[[Job], dict] = run_job) -> tuple[dict[str, dict], list[str]]:
+def run_all(
+    jobs: list[Job], results: Path, run: Callable[[Job], dict] = run_job, workers: int = 1
+) -> tuple[dict[str, dict], list[str]]:
     """Run what is not in the results yet, and append it there; runs that failed before are tried again.
+
+    Args:
+        workers: how many run at a time.  Runs bounded by steps come out the same; those bounded by the clock get
+            fewer steps where they share processors.
 
     Returns:
         key -> metrics of all finished runs, and the failures, a line each.
@@ -103,23 +111,38 @@ def run_all(jobs: list[Job], results: Path, run: Callable[[Job], dict] = run_job
     if results.is_file() and not results.read_text(encoding="utf-8").endswith("\n"):
         with results.open("a", encoding="utf-8") as file:
             file.write("\n")  # so that a line cut short does not spoil the next
-    for number, job in enumerate(jobs, 1):
-        if job.key() in finished:
-            continue
+    waiting = {job.key(): (number, job) for number, job in enumerate(jobs, 1) if job.key() not in finished}
+    writing, stopped = threading.Lock(), threading.Event()
+
+    def finish(number: int, job: Job) -> None:
+        if stopped.is_set():
+            return
         print(f"[{number}/{len(jobs)}] {job.name()}", file=sys.stderr, flush=True)
         try:
             metrics = run(job)
         except subprocess.CalledProcessError as error:
             last = (error.stderr or "").strip().splitlines()[-1:] or ["no message"]
             failures.append(f"{job.name()}: {last[0]}")
-            continue
+            return
+        except BaseException:
+            stopped.set()
+            raise
         entry = {
             "key": job.key(), "scene": Path(job.scene).name, "setting": job.setting, "overrides": job.overrides,
             "seed": job.seed, "length": job.length, "version": nsr.__version__, "metrics": metrics,
         }  # fmt: skip
-        with results.open("a", encoding="utf-8") as file:
+        with writing, results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-        finished[entry["key"]] = metrics
+        finished[job.key()] = metrics
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(finish, number, job) for number, job in waiting.values()]
+        try:
+            for each in running:
+                each.result()
+        except BaseException:
+            stopped.set()
+            raise
     return finished, failures
 
 
