@@ -257,18 +257,23 @@ def test_without_masks_the_surface_renderer_ends_the_run_on_masks_of_its_own(
     hull_config.model.background.samples = 8
     hull_config.model.implicit_network.bias = 0.45
     trainer = Trainer(hull_config, full_scene, CPU)
-    while trainer.clock.step < 91:
-        trainer.step()
+    saved = {}
+    for step in (90, 91):  # right before the switch, and right after it
+        while trainer.clock.step < step:
+            trainer.step()
+        saved[step] = trainer.save(create_run_folder(tmp_path / f"{step}"))
     assert not trainer.stages.volumetric and "silhouettes of what has formed serve as masks" in caplog.text
-    saved = trainer.save(create_run_folder(tmp_path / "a"))
     ends = []
-    for resume in (None, saved):  # one after the other: they share the random numbers
-        one = Trainer(hull_config, full_scene, CPU, resume=resume) if resume else trainer
+    for step in (None, *saved):  # one after the other: they share the random numbers
+        caplog.clear()
+        one = Trainer(hull_config, full_scene, CPU, resume=saved[step]) if step else trainer
+        assert ("no masks are used: the volume renderer trains" in caplog.text) == (step == 90)
+        assert ("no masks are used: silhouettes of what has formed" in caplog.text) == (step == 91)
         while not one.clock.finished:
             losses = one.step()
         assert losses["mask"] >= 0 and losses["rgb"] > 0
         ends.append(comparable(one.save(create_run_folder(tmp_path / "b"))))
-    assert same(*ends)
+    assert same(ends[0], ends[1]) and same(ends[0], ends[2])
     both, found = 0.0, 0.0
     for view in full_scene.train_views:
         mask = trainer.scene.masks[view]

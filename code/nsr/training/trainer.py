@@ -100,10 +100,6 @@ class Trainer:
             raise ConfigError(f"{scene.name}: every view is held out; raise dataset.heldout_every or set it to 0")
         masked = not without_masks(config, scene)
         if not masked:
-            logger.info(
-                "%s: no masks are used: the volume renderer trains with a background outside the unit sphere",
-                scene.name,
-            )
             scene = dataclasses.replace(scene, masks=[torch.ones_like(mask) for mask in scene.masks])
         elif config.train.train_cameras and config.train.outline_alignment:
             scene = with_outlines_aligned(scene, config.train.outline_alignment)
@@ -174,6 +170,11 @@ class Trainer:
         self.optimisers, self.base_rates = self._make_optimisers()
         if state:
             self._restore(state, resume)
+        if not masked:
+            way = "the volume renderer trains with a background outside the unit sphere"
+            if self.found_masks:
+                way = "silhouettes of what has formed serve as masks"
+            logger.info("%s: no masks are used: %s", scene.name, way)
 
     @property
     def cameras(self) -> Cameras:
