@@ -7,7 +7,7 @@ import nsr.rendering.model  # noqa: F401  (registers every encoding)
 from nsr.config.schema import EncodingConfig, RenderingNetworkConfig
 from nsr.errors import ConfigError
 from nsr.fields.encoding import make_encoding
-from nsr.fields.radiance import RadianceField
+from nsr.fields.radiance import RadianceField, mirrored
 
 HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resolution=4, finest_resolution=12))
 
@@ -26,8 +26,11 @@ def inputs(feature_size=5, count=40):
     return [points, torch.nn.functional.normalize(directions, dim=1), normals, features]
 
 
-MODES = {"idr": ("idr", 5), "no_view_dir": ("no_view_dir", 5), "no_normal": ("no_normal", 5), "no feature": ("idr", 0)}
-LEFT_OUT = {"idr": None, "no_view_dir": 1, "no_normal": 2, "no feature": 3}
+MODES = {
+    "idr": ("idr", 5), "no_view_dir": ("no_view_dir", 5), "no_normal": ("no_normal", 5), "no feature": ("idr", 0),
+    "reflection": ("reflection", 5),
+}  # fmt: skip
+LEFT_OUT = {"idr": None, "no_view_dir": 1, "no_normal": 2, "no feature": 3, "reflection": None}
 
 
 @pytest.mark.parametrize("position", [None, HASH], ids=["raw", "hash"])
@@ -63,6 +66,50 @@ def test_each_mode_learns_a_colour(name):
     assert losses[-1] < 0.2 * losses[0]
 
 
+def test_a_mirror_keeps_what_runs_along_it_and_turns_round_what_runs_across():
+    _, directions, normals, _ = inputs()
+    out = mirrored(directions, normals)
+    unit = torch.nn.functional.normalize(normals, dim=1)
+    across = (directions * unit).sum(1, keepdim=True)
+    torch.testing.assert_close((out * unit).sum(1, keepdim=True), -across)
+    torch.testing.assert_close(out + across * unit, directions - across * unit)
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(len(out)))
+    torch.testing.assert_close(mirrored(out, normals), directions)
+    double = [tensor[:4].double().requires_grad_() for tensor in (directions, normals)]
+    assert torch.autograd.gradcheck(mirrored, double)
+
+
+def test_highlights_of_a_far_lamp_are_learnt_where_they_were_not_seen():
+    """A ball under one lamp, seen from one half of all directions and asked for from the other."""
+    generator = torch.Generator().manual_seed(5)
+    normals, directions = torch.nn.functional.normalize(torch.randn(2, 6000, 3, generator=generator), dim=2)
+    directions = torch.where((directions * normals).sum(1, keepdim=True) > 0, -directions, directions)
+    lamp = torch.nn.functional.normalize(torch.tensor([0.5, 0.3, 0.8]), dim=0)
+    colour = (mirrored(directions, normals) @ lamp).clamp_min(0).pow(8).unsqueeze(1).expand(-1, 3) - 0.5
+    seen = directions[:, 0] > 0
+    given = [0.6 * normals, directions, normals, torch.zeros(6000, 5)]
+    errors = {}
+    for mode in ("idr", "reflection"):
+        field = make_field(mode)
+        optimiser = torch.optim.Adam(field.parameters(), lr=5e-3)
+        for _ in range(200):
+            loss = (field(*(tensor[seen] for tensor in given)) - colour[seen]).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            errors[mode] = float((field(*(tensor[~seen] for tensor in given)) - colour[~seen]).square().mean())
+    assert errors["reflection"] < 0.5 * errors["idr"], errors
+
+
+def test_without_directions_nothing_is_mirrored():
+    field, given = make_field("reflection"), inputs()
+    other = [given[0], given[1].flip(0), *given[2:]]
+    assert not torch.allclose(field(*given), field(*other))
+    field.view_dependent = False
+    torch.testing.assert_close(field(*given), field(*other))
+
+
 def test_tables_are_told_apart_from_networks():
     field = make_field(position=HASH)
     assert [id(p) for p in field.table_parameters()] == [id(field.position_encoding.table)]
@@ -78,5 +125,5 @@ def test_only_the_positions_open_level_by_level():
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(ConfigError, match="mode is 'ird'; known are idr, no_view_dir, no_normal"):
+    with pytest.raises(ConfigError, match="mode is 'ird'; known are idr, no_view_dir, no_normal, reflection"):
         make_field("ird")

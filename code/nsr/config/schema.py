@@ -51,7 +51,9 @@ class ImplicitNetworkConfig:
 class RenderingNetworkConfig:
     """The radiance network."""
 
-    mode: str = "idr"  # idr | no_view_dir | no_normal | shading: albedo times (light of the normal and a residue)
+    # idr | no_view_dir | no_normal | reflection: idr, and the mirrored view direction, in which highlights stand still
+    # | shading: albedo times (light of the normal and a residue)
+    mode: str = "idr"
     dims: list[int] = field(default_factory=lambda: [512] * 4)
     weight_norm: bool = True
     view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))

@@ -9,7 +9,7 @@ from nsr.errors import ConfigError
 from nsr.fields.encoding import Encoding
 from nsr.fields.linear import default_linear
 
-MODES = ("idr", "no_view_dir", "no_normal")
+MODES = ("idr", "no_view_dir", "no_normal", "reflection")
 SHADING_MODE = "shading"  # a field of its own, see nsr.fields.shading
 
 
@@ -47,7 +47,9 @@ class RadianceField(ColourField):
     """A ReLU network from (point, view direction, normal, feature) to RGB in [-1, 1].
 
     Modes: ``idr`` takes all of them, ``no_view_dir`` leaves out the direction, ``no_normal`` the normal; a feature
-    of size 0 is the fourth, "no feature".
+    of size 0 is IDR's fourth, "no feature".  ``reflection`` takes all of them and the direction from which light is
+    mirrored into the camera: what a lamp far away does to a glossy surface is a function of that alone, and need not
+    be explained by dents (Verbin et al., "Ref-NeRF", 2022, section 3.1, where it replaces the view direction).
 
     Args:
         config: mode and widths.
@@ -71,6 +73,7 @@ class RadianceField(ColourField):
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size
         inputs += self.view_encoding.channels if self.view_encoding else 0
         inputs += 3 if config.mode != "no_normal" else 0
+        inputs += view_encoding.channels if config.mode == "reflection" else 0
         widths = [inputs, *config.dims, 3]
         self.layer_count = len(widths) - 1
         for layer in range(self.layer_count):
@@ -88,6 +91,8 @@ class RadianceField(ColourField):
         inputs = [self.position_encoding(points) if self.position_encoding else points]
         if self.view_encoding:
             inputs.append(self.encode_directions(directions))
+        if self.mode == "reflection":
+            inputs.append(self.encode_directions(mirrored(directions, normals)))
         if self.mode != "no_normal":
             inputs.append(normals)
         if self.feature_size:
@@ -96,3 +101,13 @@ class RadianceField(ColourField):
         for layer in range(self.layer_count - 1):
             hidden = torch.relu(getattr(self, f"lin{layer}")(hidden))
         return torch.tanh(getattr(self, f"lin{self.layer_count - 1}")(hidden))
+
+
+def mirrored(directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+    """Where rays go on to from a mirror, ``d - 2 (d . n) n``; a unit direction gives a unit direction.
+
+    Args:
+        directions: ``[N, 3]``, towards the mirror; normals: ``[N, 3]`` of any length but zero.  Differentiable in both.
+    """
+    normals = torch.nn.functional.normalize(normals, dim=1)
+    return directions - 2 * (directions * normals).sum(1, keepdim=True) * normals
