@@ -1,7 +1,10 @@
 """Few of many views."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from nsr.config.reader import load_config
 from nsr.errors import ConfigError, SceneError
@@ -17,6 +20,14 @@ def test_on_a_ring_they_are_even():
     assert spread_views(cameras, range(16), 2) == [0, 8]
     assert spread_views(cameras, [3, 5, 9], 3) == [3, 5, 9]
     assert spread_views(cameras, [5, 6, 13], 2) == [5, 13]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_does_not_choose(seed):
+    cameras = layout_cameras("ring", 16, 8, 8, 30.0, 3.0, 20.0)
+    noise = torch.randn(cameras.poses.shape, generator=torch.Generator().manual_seed(seed)) * 1e-6
+    rounded = replace(cameras, poses=cameras.poses + noise)
+    assert spread_views(rounded, range(16), 3) == spread_views(cameras, range(16), 3) == [0, 4, 8]
 
 
 def test_on_a_sphere_every_side_is_seen():

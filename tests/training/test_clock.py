@@ -3,10 +3,12 @@
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import nsr
 from nsr.config.schema import TrainConfig
 from nsr.errors import ConfigError
 from nsr.training.clock import Clock, peak_memory_mb
@@ -30,7 +32,8 @@ def test_progress_by_time_counts_what_was_spent_before_a_resume():
     assert clock.finished
 
 
-def test_progress_begins_with_the_training_and_ends_on_time():
+def test_progress_begins_with_the_training_and_ends_on_time(monkeypatch):
+    monkeypatch.setattr(nsr, "STARTED", time.monotonic())
     clock = Clock(TrainConfig(minutes=1000.0))
     clock.spent_before = 30_000.0
     clock.start()

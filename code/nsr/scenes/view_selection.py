@@ -9,10 +9,13 @@ import torch
 from nsr.errors import SceneError
 from nsr.scenes.cameras import Cameras
 
+EQUAL = 1e-4  # distances this close, relatively, are the same: evenly spaced cameras differ by rounding
+
 
 def spread_views(cameras: Cameras, views: Sequence[int], count: int) -> list[int]:
     """``count`` of ``views``, ascending: the first, then each time the one whose camera stands farthest from all those
-    chosen (farthest-point sampling, Gonzalez 1985); of equals, the earliest.
+    chosen (farthest-point sampling, Gonzalez 1985); of equals, and of those that only rounding tells apart, the
+    earliest.
 
     Raises:
         SceneError: there are fewer views than that.
@@ -23,6 +26,6 @@ def spread_views(cameras: Cameras, views: Sequence[int], count: int) -> list[int
     chosen = [0]
     nearest = (centres - centres[0]).norm(dim=1)
     while len(chosen) < count:
-        chosen.append(int(nearest.argmax()))
+        chosen.append(int((nearest >= nearest.max() * (1 - EQUAL)).nonzero()[0]))
         nearest = torch.minimum(nearest, (centres - centres[chosen[-1]]).norm(dim=1))
     return sorted(views[index] for index in chosen)
