@@ -12,9 +12,9 @@ from nsr.fields.radiance import RadianceField, mirrored
 HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resolution=4, finest_resolution=12))
 
 
-def make_field(mode="idr", feature_size=5, position=None):
+def make_field(mode="idr", feature_size=5, position=None, **options):
     torch.manual_seed(0)
-    config = RenderingNetworkConfig(mode=mode, dims=[24, 24])
+    config = RenderingNetworkConfig(mode=mode, dims=[24, 24], **options)
     view_encoding = make_encoding(EncodingConfig("PosEnc", {"frequencies": 2}))
     return RadianceField(config, feature_size, view_encoding, make_encoding(position) if position else None)
 
@@ -108,6 +108,20 @@ def test_without_directions_nothing_is_mirrored():
     assert not torch.allclose(field(*given), field(*other))
     field.view_dependent = False
     torch.testing.assert_close(field(*given), field(*other))
+
+
+def test_mirrored_directions_come_in_with_the_levels():
+    field, given = make_field("reflection", mirrored_from=0.3, weight_norm=False), inputs()
+    whole, channels = field(*given), field.view_encoding.channels
+    field.set_progress(0.3)
+    (gradient,) = torch.autograd.grad(field(*given).sum(), field.lin0.weight)
+    seen = gradient.abs().sum(0) > 0
+    point_and_view, mirror, normal_and_features = seen.split([3 + channels, channels, 3 + 5])
+    assert point_and_view.all() and not mirror.any() and normal_and_features.all()
+    field.set_progress(0.35)
+    assert field.mirrored_weight == pytest.approx(0.5)
+    field.set_progress(1.0)
+    torch.testing.assert_close(field(*given), whole)
 
 
 def test_tables_are_told_apart_from_networks():

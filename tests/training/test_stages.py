@@ -336,6 +336,31 @@ def test_colours_depend_on_directions_from_their_time_on(staged_config, full_sce
     assert min(spread(trainer.renderer)) > 1e-3
 
 
+def test_the_volume_stage_sees_no_mirrored_directions(staged_config, sphere_scene, tmp_path):
+    staged_config.train.steps = 4
+    network = staged_config.model.rendering_network
+    network.mode, network.weight_norm = "reflection", False
+    trainer = Trainer(staged_config, sphere_scene, CPU)
+
+    def tells_normals_apart(renderer):
+        """Whether colours that are shown nothing but mirrored directions differ."""
+        points, directions = torch.zeros(6, 3), torch.eye(3)[[2] * 6]
+        normals = torch.cat([torch.eye(3), -torch.eye(3)])
+        field = renderer.radiance
+        with torch.no_grad():
+            field.lin0.weight[:, -(3 + field.feature_size) : -field.feature_size or None] = 0
+            colours = field(points, directions, normals, torch.zeros(6, field.feature_size))
+        return bool(colours.std(0).max() > 1e-4)
+
+    run = create_run_folder(tmp_path)
+    dump_config(staged_config, run / "runconf.conf")
+    for in_volume in (True, False):
+        while trainer.stages.volumetric != in_volume or trainer.clock.step == 0:
+            trainer.step()
+        trainer.save(run)
+        assert tells_normals_apart(load_run(run).renderer) != in_volume
+
+
 def test_the_sphere_less_its_margin_holds_the_object(staged_config, full_scene):
     """Without masks the SDF of free points is asked to be at least their distance to the smaller sphere."""
     staged_config.volume.margin = 0.9  # of a field that starts as a larger sphere

@@ -8,9 +8,11 @@ from nsr.config.schema import RenderingNetworkConfig
 from nsr.errors import ConfigError
 from nsr.fields.encoding import Encoding
 from nsr.fields.linear import default_linear
+from nsr.schedules import ramp
 
 MODES = ("idr", "no_view_dir", "no_normal", "reflection")
 SHADING_MODE = "shading"  # a field of its own, see nsr.fields.shading
+FADE = 0.1  # of the levels' opening, in which mirrored directions come in
 
 
 class ColourField(torch.nn.Module):
@@ -21,6 +23,7 @@ class ColourField(torch.nn.Module):
         view_encoding: of the view directions, or None where it does not look at them.
         position_encoding: of the points, the field's own; None takes x as it is.
         view_dependent: whether colours may differ with the direction; where not, all directions are taken for 0.
+        mirrors: whether mirrored directions are seen by a field that looks at them; where not, they are taken for 0.
     """
 
     def __init__(self, feature_size: int, view_encoding: Encoding | None, position_encoding: Encoding | None):
@@ -29,6 +32,7 @@ class ColourField(torch.nn.Module):
         self.view_encoding = view_encoding
         self.position_encoding = position_encoding
         self.view_dependent = True
+        self.mirrors = True
 
     def encode_directions(self, directions: torch.Tensor) -> torch.Tensor:
         """Of unit directions ``[N, 3]``, what the network sees of them."""
@@ -49,7 +53,12 @@ class RadianceField(ColourField):
     Modes: ``idr`` takes all of them, ``no_view_dir`` leaves out the direction, ``no_normal`` the normal; a feature
     of size 0 is IDR's fourth, "no feature".  ``reflection`` takes all of them and the direction from which light is
     mirrored into the camera: what a lamp far away does to a glossy surface is a function of that alone, and need not
-    be explained by dents (Verbin et al., "Ref-NeRF", 2022, section 3.1, where it replaces the view direction).
+    be explained by dents (Verbin et al., "Ref-NeRF", 2022, section 3.1, where it replaces the view direction).  While
+    the shape is coarse it is better explained without: mirrored directions fade in from ``config.mirrored_from`` of the
+    levels' opening on.
+
+    Attributes:
+        mirrored_weight: of the mirrored direction's encoding, in [0, 1].
 
     Args:
         config: mode and widths.
@@ -70,6 +79,8 @@ class RadianceField(ColourField):
             raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {known}")
         super().__init__(feature_size, view_encoding if config.mode != "no_view_dir" else None, position_encoding)
         self.mode = config.mode
+        self.mirrored_from = config.mirrored_from
+        self.mirrored_weight = 1.0
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size
         inputs += self.view_encoding.channels if self.view_encoding else 0
         inputs += 3 if config.mode != "no_normal" else 0
@@ -78,6 +89,11 @@ class RadianceField(ColourField):
         self.layer_count = len(widths) - 1
         for layer in range(self.layer_count):
             self.add_module(f"lin{layer}", default_linear(widths[layer], widths[layer + 1], config.weight_norm))
+
+    def set_progress(self, progress: float) -> None:
+        super().set_progress(progress)
+        if self.mirrored_from:
+            self.mirrored_weight = ramp(progress, min(self.mirrored_from + FADE, 1.0), self.mirrored_from)
 
     def forward(
         self, points: torch.Tensor, directions: torch.Tensor, normals: torch.Tensor, features: torch.Tensor
@@ -92,7 +108,8 @@ class RadianceField(ColourField):
         if self.view_encoding:
             inputs.append(self.encode_directions(directions))
         if self.mode == "reflection":
-            inputs.append(self.encode_directions(mirrored(directions, normals)))
+            weight = self.mirrored_weight if self.mirrors else 0.0
+            inputs.append(weight * self.encode_directions(mirrored(directions, normals)))
         if self.mode != "no_normal":
             inputs.append(normals)
         if self.feature_size:

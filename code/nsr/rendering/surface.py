@@ -198,3 +198,12 @@ class SurfaceRenderer(torch.nn.Module):
         self.radiance.view_dependent = value
         if self.background is not None:
             self.background.view_dependent = value
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether colours may differ with the mirrored direction of view, in fields that look at it."""
+        return self.radiance.mirrors
+
+    @mirrors.setter
+    def mirrors(self, value: bool) -> None:
+        self.radiance.mirrors = value

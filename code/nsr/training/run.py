@@ -19,6 +19,7 @@ from nsr.training.checkpoints import load_checkpoint
 from nsr.training.run_folder import LATEST, RUN_CONF, find_checkpoint
 
 CAMERA_TOLERANCE = 1e-3  # of the largest number in the matrices
+SEEN = ("view_dependent", "mirrors")  # of a renderer: what colours see of directions at this point of the run
 
 
 @dataclass
@@ -99,7 +100,7 @@ def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None
     state = dict(state)
     margin = state.pop("bounds_margin", None)
     progress = state.pop("progress")
-    view_dependent = state.pop("view_dependent", True)
+    seen = {name: state.pop(name, True) for name in SEEN}
     if margin is not None:
         renderer.set_bounds(HullBounds(state["bounds.grid"], margin))
     own = renderer.state_dict()
@@ -112,7 +113,8 @@ def restore_renderer(renderer: SurfaceRenderer, state: dict, path: Path) -> None
         )
     renderer.load_state_dict(state)
     renderer.set_progress(progress)
-    renderer.view_dependent = view_dependent
+    for name, value in seen.items():
+        setattr(renderer, name, value)
 
 
 def has_background(state: dict) -> bool:
@@ -122,7 +124,7 @@ def has_background(state: dict) -> bool:
 
 def renderer_state(renderer: SurfaceRenderer, progress: float) -> dict:
     """What ``restore_renderer`` reads."""
-    state = {**renderer.state_dict(), "progress": progress, "view_dependent": renderer.view_dependent}
+    state = {**renderer.state_dict(), "progress": progress, **{name: getattr(renderer, name) for name in SEEN}}
     if renderer.bounds is not None:
         state["bounds_margin"] = renderer.bounds.margin
     return state
