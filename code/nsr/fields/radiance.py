@@ -57,14 +57,14 @@ class RadianceField(ColourField):
     the shape is coarse it is better explained without: mirrored directions fade in from ``config.mirrored_from`` of the
     levels' opening on.
 
-    Attributes:
-        mirrored_weight: of the mirrored direction's encoding, in [0, 1].
-
     Args:
         config: mode and widths.
         feature_size: F of the SDF field.
         view_encoding: of the view directions.
         position_encoding: of the points, the radiance field's own; None takes x as it is.
+
+    Attributes:
+        mirrored_weight: of the mirrored direction's encoding, in [0, 1].
     """
 
     def __init__(
@@ -95,6 +95,11 @@ class RadianceField(ColourField):
         if self.mirrored_from:
             self.mirrored_weight = ramp(progress, min(self.mirrored_from + FADE, 1.0), self.mirrored_from)
 
+    def _encode_mirrored(self, directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+        if not (self.mirrors and self.mirrored_weight):
+            return directions.new_zeros(len(directions), self.view_encoding.channels)
+        return self.mirrored_weight * self.encode_directions(mirrored(directions, normals))
+
     def forward(
         self, points: torch.Tensor, directions: torch.Tensor, normals: torch.Tensor, features: torch.Tensor
     ) -> torch.Tensor:
@@ -108,8 +113,7 @@ class RadianceField(ColourField):
         if self.view_encoding:
             inputs.append(self.encode_directions(directions))
         if self.mode == "reflection":
-            weight = self.mirrored_weight if self.mirrors else 0.0
-            inputs.append(weight * self.encode_directions(mirrored(directions, normals)))
+            inputs.append(self._encode_mirrored(directions, normals))
         if self.mode != "no_normal":
             inputs.append(normals)
         if self.feature_size:
