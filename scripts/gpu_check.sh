@@ -110,7 +110,8 @@ benchmark() {
     --output "$work/tables" "$@"
 }
 
-operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient field_value sphere_trace"
+operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient field_value sphere_trace picture_samples
+patch_correlation"
 step "operators built and loaded" 120 env NSR_BACKEND=native "$python" -c "
 import torch
 from nsr.ops import backend
@@ -123,6 +124,7 @@ benchmark "training step" 80 training_step.py --samples "$samples" --rays $rays
 benchmark "search for the surface" 60 sphere_trace.py data/sample --steps "$trace_steps" --points "$points"
 benchmark "hash encoding" 60 hash_encode.py --points "$points"
 benchmark "filter bank" 60 filter_bank.py --points "$bank_points"
+benchmark "patches of pictures" 30 image_patches.py
 if [[ -n "${SCENE:-}" ]]; then
   name="$(basename "$SCENE")"
   gpu_option="$([[ "$device" == cuda ]] && echo auto || echo ignore)"

@@ -95,3 +95,58 @@ def random_rays():
         return origins, torch.nn.functional.normalize(targets - origins, dim=1)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def smooth_pictures():
+    """``smooth_pictures(channels, ...)``: a buffer and its frames, of several sizes; some pixels lie off the object."""
+    return _smooth_pictures
+
+
+@pytest.fixture(scope="session")
+def patch_pairs():
+    """``patch_pairs(channels, dtype)``: arguments of ``patch_correlation``, whose homographies are about the identity;
+    some leave the frame."""
+    return _patch_pairs
+
+
+def _smooth_pictures(channels, views=3, levels=3, holes=True):
+    generator = torch.Generator().manual_seed(channels)
+    planes, frames, start = [], [], 0
+    for view in range(views):
+        row = []
+        for level in range(levels):
+            height, width = (60 + 7 * view) >> level, (80 - 9 * view) >> level
+            waves = torch.rand(channels, 4, generator=generator) * 0.4 / 2**-level
+            v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+            shade = torch.stack([torch.sin(a * u + b * v) + torch.cos(c * u - d * v) for a, b, c, d in waves])
+            plane = (128 + 60 * shade).clamp(1, 255).to(torch.uint8)
+            if holes:
+                plane[:, height // 2 : height // 2 + 2, : width // 4] = 0
+            planes.append(plane.reshape(channels, -1))
+            row.append([start, height, width])
+            start += height * width
+        frames.append(row)
+    return torch.cat(planes, 1), torch.tensor(frames)
+
+
+def _patch_pairs(channels, dtype, count=200, patches=40, level=1, side=5):
+    generator = torch.Generator().manual_seed(7)
+
+    def numbers(*shape):
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    values, frames = _smooth_pictures(channels)
+    homographies = torch.eye(3, dtype=torch.float64) + torch.tensor([0.3, 0.3, 8.0]) * (numbers(count, 3, 3) - 0.5)
+    homographies[:, 2] = torch.tensor([0, 0, 1.0]) + torch.tensor([4e-3, 4e-3, 0.2]) * (numbers(count, 3) - 0.5)
+    homographies[::2, :2] *= 0.55  # a source that is farther away
+    homographies[::7, :2] *= 2.5  # and nearer ones
+    homographies[0] *= -1  # behind
+    homographies[1] = torch.nan
+    centres = torch.tensor([10.0, 10.0]) + torch.tensor([50.0, 40.0]) * numbers(patches, 2)
+    reference = 20 + 200 * numbers(patches, side * side, channels)
+    reference[0] = 90.0  # even: its variance is below the least
+    patch = torch.arange(count) % patches
+    sources = torch.arange(count) % 3
+    tensors = [tensor.to(dtype) for tensor in (homographies, centres, reference)]
+    return values, frames, *tensors, patch, sources, 2.0, level, 4.0

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from nsr.rendering.patch_warp import normalised_cross_correlation, patch_offsets, warp_patches
+from nsr.ops.image_patches_torch import normalised_cross_correlation, patch_offsets, warp_patches
+from nsr.rendering.patch_warp import plane_homographies
 from nsr.scenes.cameras import Cameras
 from nsr.training.camera_optimisation import rotation_from_quaternion
 
@@ -37,6 +38,14 @@ def setting(rays):
     return (*cameras, pixels, points, normals)
 
 
+def warp_by_the_plane(reference, source, pixels, points, normals, offsets):
+    """Where patches land: reference and source are cameras of one list, as a scene's are."""
+    both = [torch.cat(pair) for pair in ((reference.intrinsics, source.intrinsics), (reference.poses, source.poses))]
+    first = torch.arange(COUNT)
+    homographies = plane_homographies(Cameras(*both), first, COUNT + first, points, normals)
+    return warp_patches(homographies, pixels, offsets)
+
+
 def project_the_plane(reference, source, pixels, points, normals, offsets):
     """Where each ray of the patch meets the plane, projected into the source."""
     result = []
@@ -51,7 +60,7 @@ def project_the_plane(reference, source, pixels, points, normals, offsets):
 def test_warped_pixels_are_projected_points_of_the_plane(setting):
     reference, source, pixels, points, normals = setting
     offsets = patch_offsets(5, 3.0).double()
-    warped, in_front = warp_patches(*setting[:4], 2.5 * normals, offsets)
+    warped, in_front = warp_by_the_plane(*setting[:4], 2.5 * normals, offsets)
     assert in_front.all()
     torch.testing.assert_close(warped, project_the_plane(*setting, offsets), atol=1e-8, rtol=0)
     centre, _ = source.project(torch.arange(COUNT), points)
@@ -61,8 +70,9 @@ def test_warped_pixels_are_projected_points_of_the_plane(setting):
 def test_single_precision_is_good_to_a_hundredth_of_a_pixel(setting):
     reference, source, *rest = setting
     offsets = patch_offsets(5, 3.0)
-    single, _ = warp_patches(reference.to(torch.float32), source.to(torch.float32), *(t.float() for t in rest), offsets)
-    double, _ = warp_patches(*setting, offsets.double())
+    cameras = reference.to(torch.float32), source.to(torch.float32)
+    single, _ = warp_by_the_plane(*cameras, *(t.float() for t in rest), offsets)
+    double, _ = warp_by_the_plane(*setting, offsets.double())
     assert (single - double).abs().max() < 0.01
 
 
@@ -72,7 +82,7 @@ def test_it_is_differentiable_in_point_normal_and_poses(setting):
 
     def warp(points, normals, reference_poses, source_poses):
         cameras = Cameras(reference.intrinsics, reference_poses), Cameras(source.intrinsics, source_poses)
-        return warp_patches(*cameras, pixels, points, normals, offsets)[0]
+        return warp_by_the_plane(*cameras, pixels, points, normals, offsets)[0]
 
     inputs = [t.clone().requires_grad_() for t in (points, normals, reference.poses, source.poses)]
     assert torch.autograd.gradcheck(warp, inputs)
@@ -81,10 +91,11 @@ def test_it_is_differentiable_in_point_normal_and_poses(setting):
 def test_planes_seen_from_behind_or_behind_the_source_are_not_in_front(setting):
     reference, source, pixels, points, normals = setting
     offsets = patch_offsets(3, 1.0).double()
-    assert not warp_patches(reference, source, pixels, points, -normals, offsets)[1].any()
+    assert not warp_by_the_plane(reference, source, pixels, points, -normals, offsets)[1].any()
     turned = source.poses.clone()
     turned[:, :3, :3] = turned[:, :3, :3] @ torch.diag(torch.tensor([1.0, -1, -1], dtype=torch.float64))
-    warped, in_front = warp_patches(reference, Cameras(source.intrinsics, turned), pixels, points, normals, offsets)
+    away = Cameras(source.intrinsics, turned)
+    warped, in_front = warp_by_the_plane(reference, away, pixels, points, normals, offsets)
     assert not in_front.any() and warped.isfinite().all()
 
 
@@ -134,7 +145,7 @@ def test_a_textured_plane_correlates_at_its_depth_and_slant_alone(setting):
 
     def correlation(points, normals):
         first = seen(reference, pixels[:, None] + offsets)
-        warped, _ = warp_patches(reference, source, pixels, points, normals, offsets)
+        warped, _ = warp_by_the_plane(reference, source, pixels, points, normals, offsets)
         return normalised_cross_correlation(first, seen(source, warped))
 
     exact = correlation(points, normals)

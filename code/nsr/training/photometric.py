@@ -8,15 +8,17 @@ from collections.abc import Callable
 import torch
 
 from nsr.config.schema import PhotometricConfig
+from nsr.ops.image_patches import patch_correlation
+from nsr.ops.image_patches_torch import patch_offsets
+from nsr.rendering.image_pyramid import ImagePyramid
 from nsr.rendering.occlusion import in_sight
-from nsr.rendering.patch_warp import normalised_cross_correlation, patch_offsets, warp_patches
+from nsr.rendering.patch_warp import plane_homographies
 from nsr.rendering.ray_tracing import Trace
 from nsr.scenes.cameras import Cameras
-from nsr.scenes.image_pyramid import ImagePyramid
 from nsr.scenes.scene import Scene
+from nsr.schedules import cosine, ramp
 from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.pixel_sampler import PixelBatch
-from nsr.schedules import cosine, ramp
 from nsr.training.source_views import choose_source_views
 
 LEVELS = 4
@@ -52,6 +54,7 @@ class PhotometricConsistency:
         self.cut(scene, device)
         cameras = scene.cameras.select(views).to(device, torch.float32)
         sources = choose_source_views(cameras, [tuple(mask.shape) for mask in masks], points, normals, config.sources)
+        self.every_view = torch.arange(len(scene), device=device)
         # Tables by view of the scene; held-out views have no row and no source.
         self.row = torch.full((len(scene),), -1, dtype=torch.int64, device=device)
         self.row[torch.tensor(views, device=device)] = torch.arange(len(views), device=device)
@@ -84,28 +87,31 @@ class PhotometricConsistency:
         """
         config = self.config
         views, pixels = batch.views[rays], batch.pixels[rays].to(points.dtype)
-        offsets = patch_offsets(config.patch_size, config.patch_spacing * 2**level, pixels.device).to(pixels.dtype)
-        textured, reference = self._references(views, pixels, offsets, level)
+        spacing = config.patch_spacing * 2**level
+        textured, reference = self._references(views, pixels, spacing, level)
         views, pixels, points, normals = (entry[textured] for entry in (views, pixels, points, normals))
-        ray, source = self._pairs(views, points.detach(), normals.detach(), cameras)
-        asked, seen_by = cameras.select(views[ray]), cameras.select(source)
-        warped, in_front = warp_patches(asked, seen_by, pixels[ray], points[ray], normals[ray], offsets)
-        values, inside = self.pyramid.sample(self.row[source], self._levels(warped, offsets, level), warped)
-        counted = (in_front & inside).all(1)
-        loss = 1 - normalised_cross_correlation(reference[ray], values, config.noise**2)
+        seen_by = cameras.select(self.every_view)
+        ray, source = self._pairs(views, points.detach(), normals.detach(), seen_by)
+        homographies = plane_homographies(seen_by, views[ray], source, points[ray], normals[ray])
+        alike, counted = patch_correlation(
+            self.pyramid.values, self.pyramid.frames, homographies, pixels, reference, ray, self.row[source],
+            spacing, level, config.noise**2,
+        )  # fmt: skip
+        loss = 1 - alike
         loss, pair, chosen = self._best(loss, counted & (loss.detach() < UNCORRELATED), ray, len(views))
         if config.clearance > 0:
             pair = pair[chosen]
-            at, towards = points.detach()[ray[pair]], seen_by.centres.detach()[pair]
+            at, towards = points.detach()[ray[pair]], seen_by.centres.detach()[source[pair]]
             upright = torch.nn.functional.normalize(normals.detach()[ray[pair]], dim=1)
             chosen = chosen.index_put((chosen,), in_sight(trace, at, upright, towards, config.clearance))
         of_ray = torch.where(chosen, loss, 0).sum(1) / chosen.sum(1).clamp_min(1)
         return of_ray.sum() / chosen.any(1).sum().clamp_min(1)
 
     @torch.no_grad()
-    def _references(self, views, pixels, offsets, level):
+    def _references(self, views, pixels, spacing, level):
         """The first ``rays`` of the candidates whose patch is whole and has texture, and their patches."""
         most = min(len(views), 2 * self.config.rays)
+        offsets = patch_offsets(self.config.patch_size, spacing, pixels.device).to(pixels.dtype)
         at = pixels[:most].unsqueeze(1) + offsets
         levels = torch.full((most,), level, device=pixels.device)
         values, inside = self.pyramid.sample(self.row[views[:most]], levels, at)
@@ -121,27 +127,13 @@ class PhotometricConsistency:
         sources = self.sources[self.row[views]]
         ray, place = (sources >= 0).nonzero(as_tuple=True)
         source = sources[ray, place]
-        seen_by = cameras.select(source)
-        towards = seen_by.centres - points[ray]
+        towards = cameras.centres[source] - points[ray]
         facing = (torch.nn.functional.normalize(towards, dim=1) * normals[ray]).sum(1) > self.config.least_cosine
-        each = torch.arange(len(source), device=ray.device)
-        pixel, depth = seen_by.project(each, points[ray])
+        pixel, depth = cameras.project(source, points[ray])
         finest = torch.zeros_like(source)
         _, on_object = self.pyramid.sample(self.row[source], finest, pixel.unsqueeze(1))
         kept = (facing & (depth > 0) & on_object.squeeze(1)).nonzero().squeeze(1)
         return ray[kept], source[kept]
-
-    @torch.no_grad()
-    def _levels(self, warped, offsets, level):
-        """The pyramid's level at which a source is as coarse as the reference: nearer sources show more."""
-        size = int(math.isqrt(warped.shape[1]))
-        square = warped.view(len(warped), size, size, 2)
-        rows = square[:, -1, size // 2] - square[:, 0, size // 2]
-        columns = square[:, size // 2, -1] - square[:, size // 2, 0]
-        area = (rows[:, 0] * columns[:, 1] - rows[:, 1] * columns[:, 0]).abs()
-        side = (offsets[-1] - offsets[0])[0]
-        finer = 0.5 * torch.log2((area / side**2).clamp(1e-6, 1e6))
-        return (level + finer.round().long()).clamp(0, self.pyramid.levels - 1)
 
     def _best(self, loss, counted, ray, rays):
         """The ``best`` smallest losses of each ray: ``[rays, best]`` losses, their pairs, and which of them exist."""

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import torch
 
+from nsr.ops.image_patches_torch import normalised_cross_correlation, patch_offsets
+from nsr.rendering.image_pyramid import ImagePyramid
 from nsr.rendering.occlusion import in_sight
-from nsr.rendering.patch_warp import normalised_cross_correlation, patch_offsets
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
-from nsr.scenes.image_pyramid import ImagePyramid
 from nsr.scenes.scene import Scene
 from nsr.scenes.similarity import align_poses
 from nsr.training.bundle_adjustment import BundleAdjustment

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nsr.scenes.image_pyramid import ImagePyramid
+from nsr.rendering.image_pyramid import ImagePyramid
 
 
 @pytest.fixture
