@@ -36,7 +36,7 @@ INGREDIENTS = {
     "levels open at once": ["train.levels_open=0"],
     "no patches compared": ["photometric.weight=0"],
     "no appearance grid": ["model.rendering_network.position_encoding=null"],
-    "no mirrored direction": ["model.rendering_network.mode=idr"],
+    "no reflected direction": ["model.rendering_network.mode=idr"],
 }
 
 

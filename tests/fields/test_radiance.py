@@ -7,7 +7,7 @@ import nsr.rendering.model  # noqa: F401  (registers every encoding)
 from nsr.config.schema import EncodingConfig, RenderingNetworkConfig
 from nsr.errors import ConfigError
 from nsr.fields.encoding import make_encoding
-from nsr.fields.radiance import RadianceField, mirrored
+from nsr.fields.radiance import RadianceField, reflected
 
 HASH = EncodingConfig("MultiResHash", dict(levels=3, log2_table=8, base_resolution=4, finest_resolution=12))
 
@@ -68,15 +68,15 @@ def test_each_mode_learns_a_colour(name):
 
 def test_a_mirror_keeps_what_runs_along_it_and_turns_round_what_runs_across():
     _, directions, normals, _ = inputs()
-    out = mirrored(directions, normals)
+    out = reflected(directions, normals)
     unit = torch.nn.functional.normalize(normals, dim=1)
     across = (directions * unit).sum(1, keepdim=True)
     torch.testing.assert_close((out * unit).sum(1, keepdim=True), -across)
     torch.testing.assert_close(out + across * unit, directions - across * unit)
     torch.testing.assert_close(out.norm(dim=1), torch.ones(len(out)))
-    torch.testing.assert_close(mirrored(out, normals), directions)
+    torch.testing.assert_close(reflected(out, normals), directions)
     double = [tensor[:4].double().requires_grad_() for tensor in (directions, normals)]
-    assert torch.autograd.gradcheck(mirrored, double)
+    assert torch.autograd.gradcheck(reflected, double)
 
 
 def test_highlights_of_a_far_lamp_are_learnt_where_they_were_not_seen():
@@ -85,7 +85,7 @@ def test_highlights_of_a_far_lamp_are_learnt_where_they_were_not_seen():
     normals, directions = torch.nn.functional.normalize(torch.randn(2, 6000, 3, generator=generator), dim=2)
     directions = torch.where((directions * normals).sum(1, keepdim=True) > 0, -directions, directions)
     lamp = torch.nn.functional.normalize(torch.tensor([0.5, 0.3, 0.8]), dim=0)
-    colour = (mirrored(directions, normals) @ lamp).clamp_min(0).pow(8).unsqueeze(1).expand(-1, 3) - 0.5
+    colour = (reflected(directions, normals) @ lamp).clamp_min(0).pow(8).unsqueeze(1).expand(-1, 3) - 0.5
     seen = directions[:, 0] > 0
     given = [0.6 * normals, directions, normals, torch.zeros(6000, 5)]
     errors = {}
@@ -102,7 +102,7 @@ def test_highlights_of_a_far_lamp_are_learnt_where_they_were_not_seen():
     assert errors["reflection"] < 0.5 * errors["idr"], errors
 
 
-def test_without_directions_nothing_is_mirrored():
+def test_without_directions_nothing_is_reflected():
     field, given = make_field("reflection"), inputs()
     other = [given[0], given[1].flip(0), *given[2:]]
     assert not torch.allclose(field(*given), field(*other))
@@ -110,8 +110,8 @@ def test_without_directions_nothing_is_mirrored():
     torch.testing.assert_close(field(*given), field(*other))
 
 
-def test_mirrored_directions_come_in_with_the_levels():
-    field, given = make_field("reflection", mirrored_from=0.3, weight_norm=False), inputs()
+def test_reflected_directions_come_in_with_the_levels():
+    field, given = make_field("reflection", reflection_from=0.3, weight_norm=False), inputs()
     whole, channels = field(*given), field.view_encoding.channels
     field.set_progress(0.3)
     (gradient,) = torch.autograd.grad(field(*given).sum(), field.lin0.weight)
@@ -119,7 +119,7 @@ def test_mirrored_directions_come_in_with_the_levels():
     point_and_view, mirror, normal_and_features = seen.split([3 + channels, channels, 3 + 5])
     assert point_and_view.all() and not mirror.any() and normal_and_features.all()
     field.set_progress(0.35)
-    assert field.mirrored_weight == pytest.approx(0.5)
+    assert field.reflection_weight == pytest.approx(0.5)
     field.set_progress(1.0)
     torch.testing.assert_close(field(*given), whole)
 

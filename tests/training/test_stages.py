@@ -336,14 +336,14 @@ def test_colours_depend_on_directions_from_their_time_on(staged_config, full_sce
     assert min(spread(trainer.renderer)) > 1e-3
 
 
-def test_the_volume_stage_sees_no_mirrored_directions(staged_config, sphere_scene, tmp_path):
+def test_the_volume_stage_sees_no_reflected_directions(staged_config, sphere_scene, tmp_path):
     staged_config.train.steps = 4
     network = staged_config.model.rendering_network
     network.mode, network.weight_norm = "reflection", False
     trainer = Trainer(staged_config, sphere_scene, CPU)
 
     def tells_normals_apart(renderer):
-        """Whether colours that are shown nothing but mirrored directions differ."""
+        """Whether colours that are shown nothing but reflected directions differ."""
         points, directions = torch.zeros(6, 3), torch.eye(3)[[2] * 6]
         normals = torch.cat([torch.eye(3), -torch.eye(3)])
         field = renderer.radiance

@@ -74,7 +74,7 @@ _RANGES = {
         "softplus_beta": _POSITIVE,
         "clamp_beta": _POSITIVE,
     },
-    "model.rendering_network": {"dims": _Range(1), "mirrored_from": _SHARE},
+    "model.rendering_network": {"dims": _Range(1), "reflection_from": _SHARE},
     "model.ray_tracer": {
         "object_bounding_sphere": _POSITIVE,
         "sdf_threshold": _NOT_NEGATIVE,

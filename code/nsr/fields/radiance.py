@@ -12,7 +12,7 @@ from nsr.schedules import ramp
 
 MODES = ("idr", "no_view_dir", "no_normal", "reflection")
 SHADING_MODE = "shading"  # a field of its own, see nsr.fields.shading
-FADE = 0.1  # of the levels' opening, in which mirrored directions come in
+FADE = 0.1  # of the levels' opening, in which reflected directions come in
 
 
 class ColourField(torch.nn.Module):
@@ -23,7 +23,7 @@ class ColourField(torch.nn.Module):
         view_encoding: of the view directions, or None where it does not look at them.
         position_encoding: of the points, the field's own; None takes x as it is.
         view_dependent: whether colours may differ with the direction; where not, all directions are taken for 0.
-        mirrors: whether mirrored directions are seen by a field that looks at them; where not, they are taken for 0.
+        reflects: whether reflected directions are seen by a field that looks at them; where not, they are taken for 0.
     """
 
     def __init__(self, feature_size: int, view_encoding: Encoding | None, position_encoding: Encoding | None):
@@ -32,7 +32,7 @@ class ColourField(torch.nn.Module):
         self.view_encoding = view_encoding
         self.position_encoding = position_encoding
         self.view_dependent = True
-        self.mirrors = True
+        self.reflects = True
 
     def encode_directions(self, directions: torch.Tensor) -> torch.Tensor:
         """Of unit directions ``[N, 3]``, what the network sees of them."""
@@ -54,8 +54,8 @@ class RadianceField(ColourField):
     of size 0 is IDR's fourth, "no feature".  ``reflection`` takes all of them and the direction from which light is
     mirrored into the camera: what a lamp far away does to a glossy surface is a function of that alone, and need not
     be explained by dents (Verbin et al., "Ref-NeRF", 2022, section 3.1, where it replaces the view direction).  While
-    the shape is coarse it is better explained without: mirrored directions fade in from ``config.mirrored_from`` of the
-    levels' opening on.
+    the shape is coarse it is better explained without: reflected directions fade in from ``config.reflection_from`` of
+    the levels' opening on.
 
     Args:
         config: mode and widths.
@@ -64,7 +64,7 @@ class RadianceField(ColourField):
         position_encoding: of the points, the radiance field's own; None takes x as it is.
 
     Attributes:
-        mirrored_weight: of the mirrored direction's encoding, in [0, 1].
+        reflection_weight: of the reflected direction's encoding, in [0, 1].
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class RadianceField(ColourField):
             raise ConfigError(f"rendering_network.mode is {config.mode!r}; known are {known}")
         super().__init__(feature_size, view_encoding if config.mode != "no_view_dir" else None, position_encoding)
         self.mode = config.mode
-        self.mirrored_from = config.mirrored_from
-        self.mirrored_weight = 1.0
+        self.reflection_from = config.reflection_from
+        self.reflection_weight = 1.0
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size
         inputs += self.view_encoding.channels if self.view_encoding else 0
         inputs += 3 if config.mode != "no_normal" else 0
@@ -92,13 +92,13 @@ class RadianceField(ColourField):
 
     def set_progress(self, progress: float) -> None:
         super().set_progress(progress)
-        if self.mirrored_from:
-            self.mirrored_weight = ramp(progress, min(self.mirrored_from + FADE, 1.0), self.mirrored_from)
+        if self.reflection_from:
+            self.reflection_weight = ramp(progress, min(self.reflection_from + FADE, 1.0), self.reflection_from)
 
-    def _encode_mirrored(self, directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
-        if not (self.mirrors and self.mirrored_weight):
+    def _encode_reflected(self, directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+        if not (self.reflects and self.reflection_weight):
             return directions.new_zeros(len(directions), self.view_encoding.channels)
-        return self.mirrored_weight * self.encode_directions(mirrored(directions, normals))
+        return self.reflection_weight * self.encode_directions(reflected(directions, normals))
 
     def forward(
         self, points: torch.Tensor, directions: torch.Tensor, normals: torch.Tensor, features: torch.Tensor
@@ -113,7 +113,7 @@ class RadianceField(ColourField):
         if self.view_encoding:
             inputs.append(self.encode_directions(directions))
         if self.mode == "reflection":
-            inputs.append(self._encode_mirrored(directions, normals))
+            inputs.append(self._encode_reflected(directions, normals))
         if self.mode != "no_normal":
             inputs.append(normals)
         if self.feature_size:
@@ -124,7 +124,7 @@ class RadianceField(ColourField):
         return torch.tanh(getattr(self, f"lin{self.layer_count - 1}")(hidden))
 
 
-def mirrored(directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+def reflected(directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
     """Where rays go on to from a mirror, ``d - 2 (d . n) n``; a unit direction gives a unit direction.
 
     Args:

@@ -200,10 +200,10 @@ class SurfaceRenderer(torch.nn.Module):
             self.background.view_dependent = value
 
     @property
-    def mirrors(self) -> bool:
-        """Whether colours may differ with the mirrored direction of view, in fields that look at it."""
-        return self.radiance.mirrors
+    def reflects(self) -> bool:
+        """Whether colours may differ with the reflected direction of view, in fields that look at it."""
+        return self.radiance.reflects
 
-    @mirrors.setter
-    def mirrors(self, value: bool) -> None:
-        self.radiance.mirrors = value
+    @reflects.setter
+    def reflects(self, value: bool) -> None:
+        self.radiance.reflects = value

@@ -19,7 +19,7 @@ from nsr.training.checkpoints import load_checkpoint
 from nsr.training.run_folder import LATEST, RUN_CONF, find_checkpoint
 
 CAMERA_TOLERANCE = 1e-3  # of the largest number in the matrices
-SEEN = ("view_dependent", "mirrors")  # of a renderer: what colours see of directions at this point of the run
+SEEN = ("view_dependent", "reflects")  # of a renderer: what colours see of directions at this point of the run
 
 
 @dataclass

@@ -76,7 +76,7 @@ class Stages:
         if not self.volumetric:
             return
         self.volume.surface.view_dependent = progress >= self.config.directions_from
-        self.volume.surface.mirrors = False  # most normals are not of the surface yet
+        self.volume.surface.reflects = False  # most normals are not of the surface yet
         self.volume.density.set_progress(min(progress / self.config.latest, 1.0) if self._ends else progress)
         if not self._ends:
             return
@@ -87,7 +87,7 @@ class Stages:
         rests = self.fall is not None and self.fall < self.config.plateau
         if (agrees and rests and progress >= self.config.earliest) or progress >= self.config.latest:
             self.volumetric = False
-            self.volume.surface.view_dependent = self.volume.surface.mirrors = True
+            self.volume.surface.view_dependent = self.volume.surface.reflects = True
             if not self.masked:
                 logger.info("from %.0f %% of the run on, silhouettes of what has formed serve as masks", 100 * progress)
                 return
