@@ -110,12 +110,10 @@ benchmark() {
     --output "$work/tables" "$@"
 }
 
-operators="hash_encode table_adam filter_bank_layer filter_bank_layer_gradient field_value sphere_trace picture_samples
-patch_correlation"
 step "operators built and loaded" 120 env NSR_BACKEND=native "$python" -c "
 import torch
 from nsr.ops import backend
-for operator in '$operators'.split():
+for operator in backend.OPERATORS:
     assert backend.runs_native(operator, torch.device('$device')), operator
 print(backend.resolve().steps[-1].rpartition('/')[2])"
 step "GPU tests" 110 "$python" -m pytest -q -m gpu tests

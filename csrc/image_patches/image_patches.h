@@ -20,11 +20,13 @@ struct Neighbours {
     const int64_t* frame = pictures.frames + 3 * (view * pictures.levels + level);
     const int64_t start = frame[0], height = frame[1];
     width = frame[2];
+    if (start < 0 || width < 2 || height < 2 || width > pictures.pixels || height > pictures.pixels / width ||
+        start > pictures.pixels - height * width)
+      return false;
     // Written so that NaN is beyond it, too.
     if (!(u >= S(0) && v >= S(0) && u < S(width - 1) && v < S(height - 1))) return false;
     const int64_t column = int64_t(u), row = int64_t(v);
     first = start + row * width + column;
-    if (start < 0 || first + width + 1 >= pictures.pixels) return false;
     x = u - S(column);
     y = v - S(row);
     const uint8_t* p = pictures.values + first;
@@ -118,7 +120,7 @@ struct WarpedPatch {
     S ratio = (area < 0 ? -area : area) / (length * length);
     if (!(ratio > S(1e-6))) ratio = S(1e-6);
     if (ratio > S(1e6)) ratio = S(1e6);
-    const int64_t wanted = level + int64_t(rint(S(0.5) * log2(ratio)));
+    const int64_t wanted = level + int64_t(std::rint(S(0.5) * std::log2(ratio)));
     chosen = int(wanted < 0 ? 0 : wanted >= levels ? levels - 1 : wanted);
     return true;
   }
@@ -132,9 +134,7 @@ struct PatchSums {
   S covariance_slopes[9] = {}, source_slopes[9] = {};
 };
 
-constexpr int kMostChannels = 3;
-
-// Correlation of a pair as in nsr/ops/patch_correlation.py; false, and nothing, where the patch is not whole.
+// Correlation of a pair as in nsr/ops/image_patches.py; false, and nothing, where the patch is not whole.
 template <class S>
 NSR_INLINE bool correlate(const Pictures& pictures, const PatchPairs& in, int64_t pair, S& correlation, S slopes[9]) {
   const int64_t patch = in.patch[pair];
@@ -196,7 +196,7 @@ NSR_INLINE bool correlate(const Pictures& pictures, const PatchPairs& in, int64_
   const S mean_square = sums.of_source / numbers, of_reference = sums.of_reference / numbers;
   const bool even = mean_square < least;  // the variance then does not depend on the homography
   const S variance = even ? least : mean_square;
-  const S factor = S(1) / sqrt((of_reference < least ? least : of_reference) * variance);
+  const S factor = S(1) / std::sqrt((of_reference < least ? least : of_reference) * variance);
   correlation = sums.covariance / numbers * factor;
   if (slopes == nullptr) return true;
   for (int i = 0; i < 9; ++i) {

@@ -5,6 +5,8 @@
 
 namespace nsr {
 
+constexpr int kMostChannels = 3;
+
 // Pictures of several views and resolutions in one buffer; a byte of 0 lies off the object.
 struct Pictures {
   const uint8_t* values;  // [channels, pixels]

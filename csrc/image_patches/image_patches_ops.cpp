@@ -12,7 +12,6 @@ NSR_DECLARE_PER_ISA(ImagePatchesCpu, image_patches_cpu)
 namespace {
 
 constexpr int64_t kPatchesPerTask = 8;
-constexpr int64_t kMostChannels = 3;
 
 void check(const Tensor& tensor, ScalarType type, const Tensor& beside, const char* name) {
   STD_TORCH_CHECK(tensor.is_contiguous() && tensor.scalar_type() == type && tensor.is_cuda() == beside.is_cuda(),

@@ -59,7 +59,7 @@ def test_correlations_slopes_are_those_of_finite_differences(body, channels, pat
 
 
 def test_a_patch_is_found_where_it_was_taken(body, smooth_pictures):
-    """Moved by whole pixels it correlates by 1, and no move of a hundredth of a pixel does better."""
+    """Moved by whole pixels it correlates by 1, and no move of a tenth of a pixel does as well."""
     values, frames = smooth_pictures(1, holes=False)
     centres = torch.tensor([[30.0, 25.0], [41.0, 32.0]], dtype=torch.float64)
     v, u = torch.meshgrid(torch.arange(-2, 3), torch.arange(-2, 3), indexing="ij")
@@ -77,6 +77,11 @@ def test_a_patch_is_found_where_it_was_taken(body, smooth_pictures):
     torch.testing.assert_close(alike, torch.ones_like(alike))
     alike.sum().backward()
     assert shift.grad.abs().max() < 1e-8
+    for move in ([0.1, 0.0], [-0.1, 0.0], [0.0, 0.1], [0.0, -0.1]):
+        moved = shift.detach().clone()
+        moved[:, :2, 2] += torch.tensor(move)
+        pair = torch.tensor([0, 1]), view
+        assert (patch_correlation(values, frames, moved, start, reference, *pair, 1.0, 0, LEAST_VARIANCE)[0] < 1).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -136,6 +141,14 @@ def test_shapes_that_do_not_fit_are_named(patch_pairs):
         patch_correlation(values, frames, homographies, centres, reference, patch[1:], sources, *settings)
     with pytest.raises(ValueError, match=r"square patches"):
         patch_correlation(values, frames, homographies, centres, reference[:, 1:], patch, sources, *settings)
+    with pytest.raises(ValueError, match=r"square patches"):
+        patch_correlation(values, frames, homographies, centres, reference.expand(-1, -1, 3), patch, sources, *settings)
+    with pytest.raises(ValueError, match=r"level is 3"):
+        patch_correlation(values, frames, homographies, centres, reference, patch, sources, 2.0, 3, 4.0)
+    with pytest.raises(ValueError, match=r"int64"):
+        patch_correlation(values, frames, homographies, centres, reference, patch.int(), sources, *settings)
+    with pytest.raises(ValueError, match=r"uint8"):
+        picture_samples(values.float(), frames, patch, patch, torch.zeros(len(patch), 1, 2))
     with pytest.raises(ValueError, match=r"pixels must be \[Q, P, 2\]"):
         picture_samples(values, frames, patch, patch, torch.zeros(3, 2))
 
@@ -158,8 +171,14 @@ def test_indices_and_frames_beyond_the_pictures_are_outside(native, patch_pairs)
     far = frames.clone()
     far[..., 0] = values.shape[1] - 5
     assert not native.picture_samples(values, far, fine, fine, middle, False)[1].any()
-    far[..., 0] = -(2**40)
-    assert not native.picture_samples(values, far, fine, fine, middle, False)[1].any()
+    for start in (-(2**40), 2**63 - 1, 2**63 - 100, -(2**63)):
+        far[..., 0] = start
+        assert not native.picture_samples(values, far, fine, fine, middle, False)[1].any()
+    for axis in (1, 2):
+        for length in (2**62, 2**40, -(2**40), 1, 0):
+            far = frames.clone()
+            far[..., axis] = length
+            assert not native.picture_samples(values, far, fine, fine, middle * 0.5, False)[1].any()
     spacing, level, least = settings
     for bad_patch, bad_source in ((wild, fine), (fine, wild)):
         whole = native.patch_correlation(

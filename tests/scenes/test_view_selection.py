@@ -30,6 +30,14 @@ def test_rounding_does_not_choose(seed):
     assert spread_views(rounded, range(16), 3) == spread_views(cameras, range(16), 3) == [0, 4, 8]
 
 
+def test_views_of_one_camera_are_different_views():
+    cameras = layout_cameras("ring", 4, 8, 8, 30.0, 3.0, 20.0)
+    twice = replace(cameras, poses=cameras.poses[[0, 0, 2, 2]], intrinsics=cameras.intrinsics)
+    assert spread_views(twice, range(4), 2) == [0, 2]
+    assert spread_views(twice, range(4), 3) == [0, 1, 2]
+    assert spread_views(twice, range(4), 4) == [0, 1, 2, 3]
+
+
 def test_on_a_sphere_every_side_is_seen():
     cameras = layout_cameras("sphere", 32, 8, 8, 30.0, 3.0, 0.0)
     directions = cameras.poses[spread_views(cameras, range(32), 6), :3, 3].numpy() / 3

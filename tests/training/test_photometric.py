@@ -12,6 +12,7 @@ from nsr.rendering.ray_tracing import RayTracer
 from nsr.rendering.surface import SurfaceRendering
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
+from nsr.training.camera_optimisation import TrainableCameras
 from nsr.training.losses import LossTerm
 from nsr.training.photometric import PhotometricConsistency, patch_level, photometric_weight
 from nsr.training.pixel_sampler import PixelBatch, PixelSampler
@@ -224,6 +225,32 @@ def test_what_has_no_texture_has_no_say(ball):
     loss = loss_of(scene, render(scene, batch, radius), batch)
     assert loss == 0
     assert loss_of(scene, render(scene, batch, radius), batch, consistency(scene, noise=0.1)) > 0
+
+
+def test_contrast_below_the_noise_is_not_stretched(ball):
+    """Sources with a twentieth of the contrast are the same picture, but most of what they show may be noise."""
+    scene = copy.deepcopy(ball)
+    for view in scene.train_views[1:]:
+        dim = 128 + 0.05 * (scene.images[view].double() - 128)
+        scene.images[view] = dim.round().to(torch.uint8)
+    batch = batch_of(scene, views=0)
+    small = loss_of(scene, render(scene, batch), batch, consistency(scene, noise=0.5))
+    large = loss_of(scene, render(scene, batch), batch, consistency(scene, noise=6.0))
+    assert small < 0.1 and 0.3 < large < 0.95
+
+
+def test_views_that_are_compared_with_nothing_get_no_gradient(ball):
+    """Theirs is not 0 but none: an optimiser moves on by its momentum what it sees a gradient of."""
+    cameras = TrainableCameras(ball.cameras.to(torch.float32))
+    batch, compare = batch_of(ball, 40, views=0), consistency(ball, sources=2)
+    rendering, tracer = render(ball, batch, 0.61), RayTracer(RayTracerConfig())
+    surface = rendering.surface
+    at = surface, rendering.surface_points.float(), rendering.gradients[surface].float()
+    trace = partial(tracer.trace, lambda x: x.norm(dim=1) - RADIUS)
+    compare(*at, batch, cameras, trace, 0).backward()
+    seen = cameras.vectors.weight.grad.coalesce().indices()[0].tolist()
+    sources = [view for view in compare.sources[0].tolist() if view >= 0]
+    assert sorted(seen) == sorted([0, *sources]) and len(seen) < len(ball.train_views)
 
 
 def test_patches_that_leave_the_mask_are_dropped(ball):

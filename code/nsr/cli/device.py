@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from nsr.errors import NsrError
+from nsr.ops import backend
 
 
 def choose_device(choice: str) -> torch.device:
@@ -15,8 +16,9 @@ def choose_device(choice: str) -> torch.device:
             device's number.
 
     Raises:
-        NsrError: not one of these, or there is no such device.
+        NsrError: not one of these, or there is no such device; or NSR_BACKEND names no body of an operator.
     """
+    backend.forced()
     # The softplus of the SDF network makes denormal numbers, which are a hundred times slower and mean nothing here.
     torch.set_flush_denormal(True)
     if choice == "ignore":

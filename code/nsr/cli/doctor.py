@@ -27,7 +27,6 @@ _OPTIONAL = {
     "imageio_ffmpeg": "MP4 of an appearance swap",
     "pycolmap": "cameras from photographs alone",
 }
-_OPERATORS = ("hash_encode", "field_value", "sphere_trace", "filter_bank_layer", "table_adam")
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -89,7 +88,7 @@ def _operators() -> tuple[list[str], bool]:
     lines, broken = [], False
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         try:
-            compiled = [name for name in _OPERATORS if backend.runs_native(name, torch.device(device))]
+            compiled = [name for name in backend.OPERATORS if backend.runs_native(name, torch.device(device))]
             body = f"compiled ({', '.join(compiled)})" if compiled else "plain PyTorch"
         except NsrError as error:
             body, broken = f"NONE: {error}", True

@@ -129,7 +129,7 @@ _RANGES = {
         "start": _SHARE,
         "final": _SHARE,
         "rays": _Range(1),
-        "patch_size": _Range(2),  # one sample has no contrast
+        "patch_size": _Range(2, 64),  # one sample has no contrast
         "patch_spacing": _POSITIVE,
         "coarse_levels": _Range(0, 3),
         "coarse_until": _SHARE,

@@ -54,7 +54,7 @@ class RenderingNetworkConfig:
     # idr | no_view_dir | no_normal | reflection: idr, and the reflected view direction, in which highlights stand still
     # | shading: albedo times (light of the normal and a residue)
     mode: str = "idr"
-    reflection_from: float = 0.0  # reflection: reflected directions are 0 until so much of the levels' opening is over
+    reflection_from: float = 0.0  # reflection: unseen until so much of the levels' opening is over
     dims: list[int] = field(default_factory=lambda: [512] * 4)
     weight_norm: bool = True
     view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))

@@ -23,7 +23,7 @@ class ColourField(torch.nn.Module):
         view_encoding: of the view directions, or None where it does not look at them.
         position_encoding: of the points, the field's own; None takes x as it is.
         view_dependent: whether colours may differ with the direction; where not, all directions are taken for 0.
-        reflects: whether reflected directions are seen by a field that looks at them; where not, they are taken for 0.
+        reflects: whether reflected directions are seen by a field that looks at them; where not, their encoding is 0.
     """
 
     def __init__(self, feature_size: int, view_encoding: Encoding | None, position_encoding: Encoding | None):

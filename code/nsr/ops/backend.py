@@ -30,6 +30,10 @@ from nsr.ops.native_build import BuildError
 _LOGGER = logging.getLogger("nsr")
 _PACKAGE = Path(__file__).resolve().parents[1]
 CHOICES = ("torch", "native", "tcnn")
+OPERATORS = (
+    "hash_encode", "field_value", "sphere_trace", "filter_bank_layer", "table_adam", "picture_samples",
+    "patch_correlation",
+)  # fmt: skip
 _said: set[str] = set()
 
 

@@ -5,6 +5,8 @@ Pictures are bytes in one buffer, several views of several resolutions (``nsr.re
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from nsr.ops import backend
@@ -16,6 +18,8 @@ from nsr.ops.image_patches_torch import (
     warp_patches,
 )
 
+MOST_SIDE = 1024  # samples along a patch's side
+
 
 def picture_samples(
     values: torch.Tensor, frames: torch.Tensor, views: torch.Tensor, levels: torch.Tensor, pixels: torch.Tensor
@@ -23,9 +27,9 @@ def picture_samples(
     """Bilinear values of patches.
 
     Args:
-        values: ``[C, K]`` uint8, C of 1 or 3; 0 says that a pixel lies off the object.
+        values: ``[C, K]`` uint8; 0 says that a pixel lies off the object.
         frames: ``[V, L, 3]`` int64: where in the buffer a view's level begins, its height and its width.
-        views, levels: ``[Q]`` int64, of each patch.
+        views, levels: ``[Q]`` int64, of each patch.  That they exist is the caller's part.
         pixels: ``[Q, P, 2]`` (u, v) in pixels of **level 0**, (0, 0) the centre of the first pixel; float32 or float64.
 
     Returns:
@@ -34,11 +38,12 @@ def picture_samples(
         roundings of float32 or float64.
 
     Raises:
-        ValueError: shapes do not fit together.
+        ValueError: shapes or types do not fit together.
         NsrError: NSR_BACKEND asks for a body that is not here.
         RuntimeError: a gradient of the gradient is asked for.
     """
-    if pixels.dim() != 3 or pixels.shape[2] != 2 or views.shape != levels.shape or len(views) != len(pixels):
+    _check_types(values, frames, views, levels)
+    if pixels.dim() != 3 or pixels.shape[2] != 2 or not views.shape == levels.shape == pixels.shape[:1]:
         raise ValueError(
             f"pixels must be [Q, P, 2] with views and levels [Q], got {list(pixels.shape)}, {list(views.shape)} and "
             f"{list(levels.shape)}"
@@ -69,44 +74,54 @@ def patch_correlation(
             float64.
         centres: ``[S, 2]`` (u, v) of the patches, in pixels of level 0.
         reference: ``[S, side * side, C]`` values of the square patches, row by row.
-        patch: ``[Q]`` int64, the patch of each pair; sources: ``[Q]`` int64, the view that it is carried into.
+        patch: ``[Q]`` int64, the patch of each pair; sources: ``[Q]`` int64, the view that it is carried into.  That
+            they exist is the caller's part.
         spacing: between a patch's samples, in pixels of level 0; level: of the pyramid that they were taken from.
         least_variance: variances are taken to be at least this, in squared grey levels.
 
     Returns:
-        ``[Q]`` in [-1, 1], differentiable once in the homographies; and ``[Q]`` bool, whether the whole patch lies in
-        front of the source, in its frame and on its object; elsewhere the correlation is 0 and has no gradient.
+        ``[Q]`` in [-1, 1], differentiable once in the homographies, and in them alone; and ``[Q]`` bool, whether the
+        whole patch lies in front of the source, in its frame and on its object; elsewhere the correlation is 0 and has
+        no gradient.
 
     Raises:
-        ValueError: shapes do not fit together.
+        ValueError: shapes or types do not fit together, or there is no such level.
         NsrError: NSR_BACKEND asks for a body that is not here.
         RuntimeError: a gradient of the gradient is asked for.
     """
-    side = round(reference.shape[1] ** 0.5)
-    if homographies.shape[1:] != (3, 3) or not len(homographies) == len(patch) == len(sources):
+    _check_types(values, frames, patch, sources)
+    side = math.isqrt(reference.shape[1]) if reference.dim() == 3 else 0
+    if homographies.shape[1:] != (3, 3) or not homographies.shape[:1] == patch.shape == sources.shape:
         raise ValueError(
             f"homographies must be [Q, 3, 3] with a patch and a source for each, got {list(homographies.shape)}, "
             f"{list(patch.shape)} and {list(sources.shape)}"
         )
-    if side * side != reference.shape[1] or side < 2 or centres.shape != (len(reference), 2):
+    if (
+        not 2 <= side <= MOST_SIDE
+        or reference.shape[1:] != (side * side, len(values))
+        or centres.shape != (len(reference), 2)
+    ):
         raise ValueError(
-            f"reference must be [S, side * side, C] of square patches with centres [S, 2], got "
-            f"{list(reference.shape)} and {list(centres.shape)}"
+            f"reference must be [S, side * side, {len(values)}] of square patches (side 2 to {MOST_SIDE}) with centres "
+            f"[S, 2], got {list(reference.shape)} and {list(centres.shape)}"
         )
+    if not 0 <= level < frames.shape[1]:
+        raise ValueError(f"level is {level}, the pictures have {frames.shape[1]}")
     numbers = homographies.dtype
+    centres, reference = centres.detach().to(numbers), reference.detach().to(numbers)
     if backend.runs_native("patch_correlation", homographies.device, _limits(values, numbers)):
         pictures = values.contiguous(), frames.contiguous()
-        patches = centres.to(numbers).contiguous(), reference.to(numbers).contiguous()
+        patches = centres.contiguous(), reference.contiguous()
         settings = side, float(spacing), int(level), float(least_variance)
         return _PatchCorrelation.apply(
             homographies.contiguous(), *pictures, *patches, patch.contiguous(), sources.contiguous(), *settings
         )
     offsets = patch_offsets(side, spacing, homographies.device).to(numbers)
-    warped, in_front = warp_patches(homographies, centres.to(numbers)[patch], offsets)
+    warped, in_front = warp_patches(homographies, centres[patch], offsets)
     levels = levels_in_source(warped, side, spacing, level, frames.shape[1])
     shown, inside = picture_samples(values, frames, sources, levels, warped)
     whole = (in_front & inside).all(1)
-    alike = normalised_cross_correlation(reference.to(numbers)[patch], shown, least_variance)
+    alike = normalised_cross_correlation(reference[patch], shown, least_variance)
     return torch.where(whole, alike, 0), whole
 
 
@@ -166,6 +181,15 @@ class _OnceDifferentiable(torch.autograd.Function):
     @staticmethod
     def backward(context, _):
         raise RuntimeError("patches of pictures are differentiable once: bilinear pictures have no second derivatives")
+
+
+def _check_types(values: torch.Tensor, frames: torch.Tensor, *indices: torch.Tensor) -> None:
+    if values.dim() != 2 or values.dtype != torch.uint8:
+        raise ValueError(f"values must be uint8 [C, K], got {values.dtype} {list(values.shape)}")
+    if frames.dim() != 3 or frames.shape[2] != 3:
+        raise ValueError(f"frames must be [V, L, 3], got {list(frames.shape)}")
+    if wrong := [tensor.dtype for tensor in (frames, *indices) if tensor.dtype != torch.int64]:
+        raise ValueError(f"frames and indices must be int64, got {wrong[0]}")
 
 
 def _limits(values: torch.Tensor, numbers: torch.dtype) -> str | None:

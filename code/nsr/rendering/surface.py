@@ -184,7 +184,7 @@ class SurfaceRenderer(torch.nn.Module):
         return self.radiance(points, directions, normals, features)
 
     def set_progress(self, progress: float) -> None:
-        """Open the encodings' levels, coarse to fine: 0 to 1."""
+        """Open the encodings' levels, coarse to fine: 0 to 1; reflected directions come in with them."""
         self.sdf.set_progress(progress)
         self.radiance.set_progress(progress)
 

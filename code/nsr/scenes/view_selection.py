@@ -26,6 +26,7 @@ def spread_views(cameras: Cameras, views: Sequence[int], count: int) -> list[int
     chosen = [0]
     nearest = (centres - centres[0]).norm(dim=1)
     while len(chosen) < count:
+        nearest[chosen[-1]] = -1.0  # not again, though others stand in the same place
         chosen.append(int((nearest >= nearest.max() * (1 - EQUAL)).nonzero()[0]))
         nearest = torch.minimum(nearest, (centres - centres[chosen[-1]]).norm(dim=1))
     return sorted(views[index] for index in chosen)

@@ -90,9 +90,13 @@ class PhotometricConsistency:
         spacing = config.patch_spacing * 2**level
         textured, reference = self._references(views, pixels, spacing, level)
         views, pixels, points, normals = (entry[textured] for entry in (views, pixels, points, normals))
-        seen_by = cameras.select(self.every_view)
-        ray, source = self._pairs(views, points.detach(), normals.detach(), seen_by)
-        homographies = plane_homographies(seen_by, views[ray], source, points[ray], normals[ray])
+        with torch.no_grad():
+            now = cameras.select(self.every_view)
+        ray, source = self._pairs(views, points.detach(), normals.detach(), now)
+        # Trained cameras are looked up where they are used alone: those without a gradient must stay.
+        used, which = torch.cat([views[ray], source]).unique(return_inverse=True)
+        pairs = which[: len(ray)], which[len(ray) :]
+        homographies = plane_homographies(cameras.select(used), *pairs, points[ray], normals[ray])
         alike, counted = patch_correlation(
             self.pyramid.values, self.pyramid.frames, homographies, pixels, reference, ray, self.row[source],
             spacing, level, config.noise**2,
@@ -101,7 +105,7 @@ class PhotometricConsistency:
         loss, pair, chosen = self._best(loss, counted & (loss.detach() < UNCORRELATED), ray, len(views))
         if config.clearance > 0:
             pair = pair[chosen]
-            at, towards = points.detach()[ray[pair]], seen_by.centres.detach()[source[pair]]
+            at, towards = points.detach()[ray[pair]], now.centres[source[pair]]
             upright = torch.nn.functional.normalize(normals.detach()[ray[pair]], dim=1)
             chosen = chosen.index_put((chosen,), in_sight(trace, at, upright, towards, config.clearance))
         of_ray = torch.where(chosen, loss, 0).sum(1) / chosen.sum(1).clamp_min(1)
