@@ -119,6 +119,30 @@ def test_the_background_shows_where_the_object_lets_light_through(rays):
     torch.testing.assert_close(seen.rgb[crossing], Constant.colour.expand(int(crossing.sum()), 3), atol=5e-3, rtol=0)
 
 
+def test_opaque_rays_know_what_they_cover(rays):
+    torch.manual_seed(2)
+    origins, directions = rays(300)
+    crossing, missing = through_centre(origins, directions)
+    renderer = volume(Wall(), carving=1.0)
+    covered = render(renderer, origins, directions, torch.ones(300, dtype=torch.bool)).covered
+    opaque = torch.zeros(300, dtype=torch.bool).index_fill(0, covered.rays, True)
+    assert opaque[crossing].all() and not opaque[missing].any()
+    torch.testing.assert_close(covered.rgb, Wall.colour.expand(len(covered.rays), 3))
+    front = crossing[covered.rays]
+    assert (covered.points[front].norm(dim=1) - RADIUS).abs().max() < 0.02 and covered.sdf[front].abs().max() < 0.02
+    toward = (covered.points * directions[covered.rays]).sum(1)
+    assert (toward[front] < 0).all()  # the near side
+    (slope,) = torch.autograd.grad(covered.sdf.sum(), renderer.surface.sdf.radius)
+    assert slope.item() == pytest.approx(-len(covered.rays))
+
+
+def test_nobody_looks_behind_unasked(rays):
+    origins, directions = rays(20)
+    everything = torch.ones(20, dtype=torch.bool)
+    assert render(volume(Wall()), origins, directions, everything).covered is None
+    assert render(volume(carving=1.0), origins, directions, everything).covered is None
+
+
 def test_gradients_agree_with_finite_differences(rays, monkeypatch):
     """In the radius, the sharpness and the camera, with the samples held where they are."""
     origins, directions = rays(40)

@@ -237,7 +237,9 @@ def test_without_masks_the_object_is_told_from_what_is_behind_it(hull_config, fu
     assert inside / total > 0.85
 
 
-def test_a_run_without_masks_continues_bit_for_bit(hull_config, full_scene, tmp_path):
+@pytest.mark.parametrize("carving", [0.0, 1.0])
+def test_a_run_without_masks_continues_bit_for_bit(hull_config, full_scene, tmp_path, carving):
+    hull_config.volume.carving = carving
     trainer = Trainer(hull_config, full_scene, CPU)
     for _ in range(3):
         trainer.step()

@@ -118,6 +118,7 @@ _RANGES = {
         "rate": _NOT_NEGATIVE,
         "warm_up": _SHARE,
         "directions_from": _SHARE,
+        "carving": _NOT_NEGATIVE,
         "margin": _Range(0, 1),
         "earliest": _SHARE,
         "latest": _SHARE,

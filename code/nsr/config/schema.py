@@ -141,6 +141,7 @@ class VolumeConfig:
     rate: float = 1.0  # factor on the learning rates
     warm_up: float = 0.0  # fraction of the run over which the SDF's rates rise from 0, so that colours come first
     directions_from: float = 0.0  # before this fraction of the run colours do not depend on the direction of view
+    carving: float = 0.0  # without masks: weight of what takes away where the background explains as much; 0: off
     margin: float = 0.0  # without masks nothing is nearer than this to the unit sphere, by the silhouette loss; 0: off
     earliest: float = 0.1  # a staged run goes on to the surface renderer no earlier,
     latest: float = 0.5  # and no later than these fractions of the run (one without masks: at the latter);

@@ -20,6 +20,23 @@ NEGLIGIBLE = 1e-3  # opacity of a ray that sees nothing
 
 
 @dataclass
+class CoveredBackground:
+    """What opaque rays would show without the object.
+
+    Attributes:
+        rays: ``[K]`` int64, those whose opacity is above one half.
+        points: ``[K, 3]`` where they see the object, without gradient.
+        sdf: ``[K]`` SDF along them, mean by weight; differentiable in the SDF, not in the weights.
+        rgb: ``[K, 3]`` in [-1, 1], what the background alone shows there; without gradient.
+    """
+
+    rays: torch.Tensor
+    points: torch.Tensor
+    sdf: torch.Tensor
+    rgb: torch.Tensor
+
+
+@dataclass
 class VolumeRendering:
     """What one training step of the volume stage sees of N rays.
 
@@ -32,6 +49,7 @@ class VolumeRendering:
         free_sdf: ``[E]`` SDF at ``free_points``.
         rays: ``[R]`` int64, the rays that were sampled; depths, weights: ``[R, M]`` of their samples, whose gradients
             come first in ``gradients``, ray by ray.
+        covered: what is behind the object; None where there is no background, or nobody asks (``volume.carving``).
     """
 
     hit: torch.Tensor
@@ -43,6 +61,7 @@ class VolumeRendering:
     rays: torch.Tensor
     depths: torch.Tensor
     weights: torch.Tensor
+    covered: CoveredBackground | None = None
 
     def seen_surface(self, origins: torch.Tensor, directions: torch.Tensor) -> SeenSurface:
         """Mean depth and direction of the normals along the sampled rays that see something, weighted as their colours
@@ -69,6 +88,7 @@ class VolumeRenderer(torch.nn.Module):
         self.density = Density(config)
         self.coarse_sections = config.coarse_samples
         self.sections = config.samples - 1
+        self.looks_behind = config.carving > 0
 
     def forward(
         self,
@@ -108,15 +128,39 @@ class VolumeRenderer(torch.nn.Module):
         )
         light = at_samples.view(-1)[seen].unsqueeze(1) * (colours + 1)
         light = torch.zeros_like(origins).index_add(0, rays[owner], light)
+        covered = None
         if background is None:
             surface = rays[shaded]
             rgb = light[surface] - 1
         else:
             surface = torch.arange(len(origins), device=origins.device)
             rgb = light - 1 + composite_background(background, origins, directions, far, 1 - opacity)
+            if self.looks_behind:
+                along = sdf[:sampled].view(count, samples)
+                covered = self._look_behind(origins, directions, far, rays, depths, at_samples.detach(), along)
         return VolumeRendering(
-            opacity.detach() > 0.5, surface, rgb, opacity, gradients, sdf[sampled:], rays, depths, at_samples
+            opacity.detach() > 0.5, surface, rgb, opacity, gradients, sdf[sampled:], rays, depths, at_samples, covered
         )
+
+    def _look_behind(
+        self,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        far: torch.Tensor,
+        rays: torch.Tensor,
+        depths: torch.Tensor,
+        weights: torch.Tensor,
+        sdf: torch.Tensor,
+    ) -> CoveredBackground:
+        """The background behind those of ``rays [R]`` that are opaque; depths, weights, sdf: ``[R, M]`` along them."""
+        opaque = (weights.sum(1) > 0.5).nonzero().squeeze(1)
+        rays, weights = rays[opaque], weights[opaque]
+        weights = weights / weights.sum(1, keepdim=True)
+        with torch.no_grad():
+            start, towards, leaves = origins[rays], directions[rays], far[rays]
+            points = start + (weights * depths[opaque]).sum(1, keepdim=True) * towards
+            light = composite_background(self.surface.background, start, towards, leaves, torch.ones_like(leaves))
+        return CoveredBackground(rays, points, (weights * sdf[opaque]).sum(1), light - 1)
 
     @torch.no_grad()
     def _band(

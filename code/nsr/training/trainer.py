@@ -21,6 +21,7 @@ from nsr.scenes.visual_hull import VisualHull
 from nsr.schedules import cosine, milestones, ramp
 from nsr.seeding import seed_everything
 from nsr.training.camera_optimisation import TrainableCameras
+from nsr.training.carving import Carving
 from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.feature_alignment import with_features_aligned
@@ -153,6 +154,9 @@ class Trainer:
             term = LossTerm("photometric", weight, self._compare_patches)
             self.terms.append(term)
             self.volume_terms.append(term)
+        self.carving = Carving(device) if not masked and config.volume.carving > 0 else None
+        if self.carving:
+            self.volume_terms.append(LossTerm("carving", lambda _: config.volume.carving, self._carve))
         self.sparse_surface = SparseSurface.of_scene(scene, device) if config.loss.sparse_points_weight > 0 else None
         if self.sparse_surface:
             term = LossTerm("sparse_points", partial(sparse_points_weight, config), self._meet_sparse_points)
@@ -304,6 +308,7 @@ class Trainer:
             "stages": self.stages.state(),
             "found_masks": pack_masks(self.found_masks) if self.found_masks else None,
             "camera_vectors": self.trained_cameras.state_dict() if self.trained_cameras else None,
+            "carving": self.carving.errors if self.carving else None,
             "alignments_done": self.alignments_done,
             # Everything random in a step draws from torch's generators.
             "random": torch.get_rng_state(),
@@ -330,6 +335,8 @@ class Trainer:
             self.trained_cameras.load_state_dict(state["camera_vectors"])
         if state.get("found_masks"):
             self._use_masks(unpack_masks(state["found_masks"], self.scene, path))
+        if self.carving and state.get("carving") is not None:
+            self.carving.errors.copy_(state["carving"])
         self.alignments_done = state.get("alignments_done", 0)
         self.clock.step, self.clock.spent_before = state["step"], state["train_seconds"]
         self.clock.prepared = state.get("prepared_seconds", 0.0)
@@ -419,6 +426,10 @@ class Trainer:
             rays = inside[found]
         level = patch_level(self.config.photometric, self.clock.progress)
         return self.photometric(rays, points, normals, batch, cameras, self.renderer.trace, level)
+
+    def _carve(self, inputs: LossInputs) -> torch.Tensor:
+        stage = self.config.volume.latest if self.stages.staged else 1.0
+        return self.carving(inputs.rendering, inputs.batch, min(self.clock.progress / max(stage, 1e-9), 1.0))
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
         return self.sparse_surface(self.renderer.sdf.value)
