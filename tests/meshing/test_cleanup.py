@@ -3,7 +3,7 @@ import pytest
 import trimesh
 
 from nsr.errors import NsrError
-from nsr.meshing.cleanup import largest_component, orient_outward, significant_components
+from nsr.meshing.cleanup import largest_component, orient_outward, significant_components, without_hollows
 from nsr.meshing.simplify import cluster_vertices
 
 
@@ -31,6 +31,17 @@ def test_significant_drops_crumbs_only(three_spheres):
     mesh = significant_components(three_spheres)
     assert mesh.body_count == 2
     assert mesh.area == pytest.approx(three_spheres.area - trimesh.creation.icosphere(4, 0.05).area)
+
+
+def test_hollows_are_left_out_and_solids_beside_and_within_them_kept(three_spheres):
+    hollow = trimesh.creation.icosphere(2, 0.5)
+    hollow.invert()
+    within = trimesh.creation.icosphere(2, 0.2)  # a stone in the hollow
+    mesh = trimesh.util.concatenate([three_spheres, hollow, within])
+    kept = without_hollows(mesh)
+    assert kept.body_count == 4
+    assert kept.area == pytest.approx(mesh.area - hollow.area)
+    assert without_hollows(hollow).area == pytest.approx(hollow.area)  # alone it is the surface, however it faces
 
 
 def test_no_faces_is_an_error():

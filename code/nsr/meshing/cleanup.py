@@ -30,6 +30,21 @@ def significant_components(mesh: trimesh.Trimesh, fraction: float = 0.01) -> tri
     return keep_faces(mesh, (areas >= fraction * areas.max())[labels])
 
 
+def without_hollows(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """A closed mesh without the walls of hollows inside the solid, which no camera sees: components whose normals
+    point inward.
+
+    Raises:
+        NsrError: the mesh has no faces.
+    """
+    labels, areas = _components(mesh)
+    if len(areas) == 1:
+        return mesh
+    solid = _volumes(mesh, labels) > 0
+    solid[areas.argmax()] = True
+    return keep_faces(mesh, solid[labels])
+
+
 def orient_outward(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """A copy whose components each face away from their middle; each must be wound consistently.
 
@@ -38,15 +53,19 @@ def orient_outward(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     a solid, whose normals should point into the hollow, is taken for a solid.
     """
     labels, _ = _components(mesh)
+    inverted = (_volumes(mesh, labels) < 0)[labels]
+    faces = np.where(inverted[:, None], mesh.faces[:, ::-1], mesh.faces)
+    return trimesh.Trimesh(mesh.vertices, faces, process=False)
+
+
+def _volumes(mesh: trimesh.Trimesh, labels: np.ndarray) -> np.ndarray:
+    """Six times the volume that each component encloses, seen from its middle; negative where normals point inward."""
     triangles = mesh.triangles
     count = np.bincount(labels)
     sums = [np.bincount(labels, weights=triangles[..., axis].mean(axis=1)) for axis in range(3)]
     from_middle = triangles - (np.stack(sums, axis=-1) / count[:, None])[labels][:, None]
     a, b, c = (from_middle[:, corner] for corner in range(3))
-    volume = np.bincount(labels, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
-    inverted = (volume < 0)[labels]
-    faces = np.where(inverted[:, None], mesh.faces[:, ::-1], mesh.faces)
-    return trimesh.Trimesh(mesh.vertices, faces, process=False)
+    return np.bincount(labels, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
 
 
 def _components(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:

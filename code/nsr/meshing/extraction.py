@@ -14,7 +14,7 @@ import torch
 import trimesh
 
 from nsr.errors import NsrError
-from nsr.meshing.cleanup import largest_component, significant_components
+from nsr.meshing.cleanup import largest_component, significant_components, without_hollows
 from nsr.meshing.sparse_grid import SparseGrid, march
 
 Value = Callable[[torch.Tensor], torch.Tensor]
@@ -50,7 +50,8 @@ def extract_mesh(
         radius: of the bounding sphere, in the units of ``value``.
         edge_length: wanted mean edge of the triangles, in the units of ``value``; given, it takes the place of
             ``resolution``.
-        largest_only: keep the largest component by area; else all of them.
+        largest_only: keep the largest component by area; else all of them but the walls of hollows, which are seen
+            from nowhere.
         uniform_grid: lay the grid over the sphere's whole bounding cube instead of the object's box.
         gradient_bound: a block is skipped where ``|value|`` at its centre exceeds this many times its half-diagonal.
             1 is enough for an exact distance; learnt fields need more.  Where a surface is found to leave the
@@ -99,7 +100,7 @@ def extract_mesh(
         raise NsrError(
             f"the surface found on a coarse grid is gone at resolution {resolution}: the field is only noise"
         )
-    return largest_component(mesh) if largest_only else mesh
+    return largest_component(mesh) if largest_only else without_hollows(mesh)
 
 
 def _inside_sphere(value: Value, radius: float, chunk: int, device) -> Callable[[np.ndarray], np.ndarray]:
