@@ -37,6 +37,7 @@ INGREDIENTS = {
     "no patches compared": ["photometric.weight=0"],
     "no appearance grid": ["model.rendering_network.position_encoding=null"],
     "no reflected direction": ["model.rendering_network.mode=idr"],
+    "no carving (without masks)": ["volume.carving=0"],
 }
 
 
