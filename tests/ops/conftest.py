@@ -25,6 +25,15 @@ def native():
     return torch.ops.nsr
 
 
+@pytest.fixture(params=["native", "torch"])
+def body(request, monkeypatch):
+    """Runs a test with the compiled body of operators, and with PyTorch's."""
+    if request.param == "native":
+        request.getfixturevalue("native")
+    monkeypatch.setenv("NSR_BACKEND", request.param)
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory, native):
     """A function that compiles a program of this folder with address and undefined-behaviour sanitizers."""

@@ -9,14 +9,6 @@ from nsr.ops.image_patches import patch_correlation, picture_samples
 LEAST_VARIANCE = 4.0  # squared grey levels
 
 
-@pytest.fixture(params=["native", "torch"])
-def body(request, monkeypatch):
-    if request.param == "native":
-        request.getfixturevalue("native")
-    monkeypatch.setenv("NSR_BACKEND", request.param)
-    return request.param
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-4), (torch.float64, 1e-12)])
 def test_bodies_correlate_alike_in_value_and_gradient(native, monkeypatch, channels, dtype, tolerance, patch_pairs):

@@ -9,14 +9,6 @@ from nsr.ops.table_adam import TableAdam, table_adam_step
 SETTINGS = {"lr": 1e-2, "betas": (0.9, 0.99), "eps": 1e-15}
 
 
-@pytest.fixture(params=["native", "torch"])
-def body(request, monkeypatch):
-    if request.param == "native":
-        request.getfixturevalue("native")
-    monkeypatch.setenv("NSR_BACKEND", request.param)
-    return request.param
-
-
 def gradients(count, shape, share, dtype):
     """Gradients in which a share of the rows is not 0."""
     generator = torch.Generator().manual_seed(0)

@@ -31,8 +31,8 @@ _LOGGER = logging.getLogger("nsr")
 _PACKAGE = Path(__file__).resolve().parents[1]
 CHOICES = ("torch", "native", "tcnn")
 OPERATORS = (
-    "hash_encode", "field_value", "sphere_trace", "filter_bank_layer", "table_adam", "picture_samples",
-    "patch_correlation",
+    "hash_encode", "field_value", "sphere_trace", "filter_bank_layer", "filter_bank_layer_gradient", "table_adam",
+    "picture_samples", "patch_correlation",
 )  # fmt: skip
 _said: set[str] = set()
 

@@ -77,7 +77,7 @@ class Stages:
             return
         self.volume.surface.view_dependent = progress >= self.config.directions_from
         self.volume.surface.reflects = False  # most normals are not of the surface yet
-        self.volume.density.set_progress(min(progress / self.config.latest, 1.0) if self._ends else progress)
+        self.volume.density.set_progress(self.of_volume(progress))
         if not self._ends:
             return
         if progress - self.window_start >= WINDOW - 1e-9 and self.error is not None:
@@ -96,6 +96,10 @@ class Stages:
                 "is %s, which fell by %s over the last tenth of the run; the sharpness is %.0f",
                 100 * progress, _figure(self.ratio), _figure(self.fall), self.volume.density.sharpness.item(),
             )  # fmt: skip
+
+    def of_volume(self, progress: float) -> float:
+        """The progress of the volume stage, 0 at its start to 1 at its latest end, at a progress of the run."""
+        return min(progress / self.config.latest, 1.0) if self._ends else progress
 
     @property
     def _ends(self) -> bool:

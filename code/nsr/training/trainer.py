@@ -428,8 +428,7 @@ class Trainer:
         return self.photometric(rays, points, normals, batch, cameras, self.renderer.trace, level)
 
     def _carve(self, inputs: LossInputs) -> torch.Tensor:
-        stage = self.config.volume.latest if self.stages.staged else 1.0
-        return self.carving(inputs.rendering, inputs.batch, min(self.clock.progress / max(stage, 1e-9), 1.0))
+        return self.carving(inputs.rendering, inputs.batch, self.stages.of_volume(self.clock.progress))
 
     def _meet_sparse_points(self, _: LossInputs) -> torch.Tensor:
         return self.sparse_surface(self.renderer.sdf.value)
