@@ -96,8 +96,11 @@ def test_frames_with_alpha_and_the_film(sphere_scene, tmp_path, monkeypatch):
     frames = render_frames(renderer, path, (47, 63), tmp_path / "frames", alpha=True, progress=False)
     assert [frame.name for frame in frames] == ["eval_000.png", "eval_001.png", "eval_002.png"]
     picture = np.array(Image.open(frames[1]))
-    hit = render_view(renderer, path, 1, 47, 63).hit.numpy()
-    assert picture.shape == (47, 63, 4) and ((picture[..., 3] == 255) == hit).all() and (picture[~hit][:, 3] == 0).all()
+    view = render_view(renderer, path, 1, 47, 63, edge_rays=4)
+    opaque, clear = (view.coverage == 1).numpy(), (view.coverage == 0).numpy()
+    assert picture.shape == (47, 63, 4) and opaque.any() and not (opaque | clear).all()
+    assert ((picture[..., 3] == 255) == opaque).all() and ((picture[..., 3] == 0) == clear).all()
+    assert np.abs(picture[~clear][:, :3] - 255 * view.surface_rgb.numpy()[~clear]).max() < 1
 
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "imageio_ffmpeg", None)
@@ -110,6 +113,7 @@ def test_frames_with_alpha_and_the_film(sphere_scene, tmp_path, monkeypatch):
     assert facts["size"] == (64, 48) and facts["fps"] == 3
     read = [np.frombuffer(frame, np.uint8).reshape(48, 64, 3).astype(int) for frame in reader]
     assert len(read) == 3
-    white = np.where(picture[..., 3:] > 0, picture[..., :3], 255)
+    share = picture[..., 3:] / 255
+    white = picture[..., :3] * share + 255 * (1 - share)
     assert np.abs(read[1][:47, :63] - white).mean() < 6  # of 255: what the codec loses
     assert not list(tmp_path.glob(".*"))

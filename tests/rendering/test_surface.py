@@ -13,7 +13,7 @@ from nsr.config.schema import (
 from nsr.errors import ConfigError
 from nsr.fields.initialisation import initialise_sphere
 from nsr.rendering.bounds import HullBounds, intersect_sphere
-from nsr.rendering.image import render_view
+from nsr.rendering.image import outlines, render_view
 from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.model import build_renderer
 from nsr.scenes.cameras import Cameras
@@ -190,6 +190,41 @@ def test_a_rendered_view_is_the_field(renderer, sphere_truth):
         (view.rgb[~view.hit] == 1).all() and (view.depth[~view.hit] == 0).all() and (view.normal[~view.hit] == 0).all()
     )
     assert ((view.rgb >= 0) & (view.rgb <= 1)).all() and not view.rgb.requires_grad
+
+
+def test_pixels_on_an_outline_show_their_area(renderer, sphere_truth):
+    cameras = sphere_truth.cameras.select([2]).to(torch.float32)
+    height, width = sphere_truth.size
+    plain = render_view(renderer, cameras, 0, height, width)
+    view = render_view(renderer, cameras, 0, height, width, edge_rays=4)
+    enlarge = torch.tensor([[4.0, 0.0, 1.5], [0.0, 4.0, 1.5], [0.0, 0.0, 1.0]])
+    finer = render_view(renderer, Cameras(enlarge @ cameras.intrinsics, cameras.poses), 0, 4 * height, 4 * width)
+
+    def blocks(picture):
+        return picture.view(height, 4, width, 4, -1).transpose(1, 2).flatten(2, 3)
+
+    partial = (view.coverage > 0) & (view.coverage < 1)
+    assert 50 < partial.sum() < 0.1 * partial.numel()
+    close = {"atol": 2e-3, "rtol": 0.0}
+    torch.testing.assert_close(view.coverage[partial], blocks(finer.coverage).mean((2, 3))[partial], **close)
+    torch.testing.assert_close(view.rgb[partial], blocks(finer.rgb).mean(2)[partial], **close)
+    hits = blocks(finer.coverage)
+    alone = (blocks(finer.rgb) * hits).sum(2) / hits.sum(2).clamp_min(1)
+    torch.testing.assert_close(view.surface_rgb[partial], alone[partial], **close)
+    over_white = view.surface_rgb * view.coverage[..., None] + 1 - view.coverage[..., None]
+    torch.testing.assert_close(over_white, view.rgb, atol=1e-5, rtol=0.0)
+    for name in ("hit", "depth", "normal"):
+        assert torch.equal(getattr(view, name), getattr(plain, name))
+    assert torch.equal(plain.coverage, plain.hit.float())
+    inside = torch.nn.functional.max_pool2d((plain.coverage < 1).float()[None], 3, 1, 1)[0] == 0
+    assert inside.any() and torch.equal(view.rgb[inside], plain.rgb[inside])
+
+
+def test_a_surface_that_ends_before_another_has_an_outline():
+    hit = torch.ones(3, 6, dtype=torch.bool)
+    depth = torch.tensor([1.0, 1.01, 1.02, 2.0, 2.03, 2.01]).expand(3, 6)
+    edges = outlines(hit, depth, 0.005 * depth)
+    assert edges.equal(torch.tensor([False, False, True, True, False, False]).expand(3, 6))
 
 
 def test_a_view_with_nothing_in_it_is_white(renderer, sphere_truth):

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nsr.evaluation.views import save_picture
+from nsr.evaluation.views import EDGE_RAYS, save_picture
 from nsr.rendering.image import RenderedView, render_view
 from nsr.rendering.pictures import normal_picture
 from nsr.scenes.pictures import as_uint8
@@ -18,9 +18,7 @@ CAPTION_HEIGHT = 30
 CAPTIONS = ("photograph", "render", "surface", "normals")
 
 
-def result_figure(
-    path: str | Path, run, scene: Scene, views: list[int], *, height: int = 320, render=render_view
-) -> Path:
+def result_figure(path: str | Path, run, scene: Scene, views: list[int], *, height: int = 320) -> Path:
     """One picture with a row per view: photograph, render, shaded surface, normals.
 
     Args:
@@ -28,12 +26,11 @@ def result_figure(
         run: a loaded run; scene: its scene.
         views: the rows.
         height: of each row, pixels.
-        render: how a view is rendered.
     """
     rows = []
     for view in views:
         photograph, mask = scene.images[view].numpy(), scene.masks[view].numpy()
-        rendered = render(run.renderer, run.cameras, view, *mask.shape)
+        rendered = render_view(run.renderer, run.cameras, view, *mask.shape, edge_rays=EDGE_RAYS)
         rotation = run.cameras.poses[view, :3, :3].detach().cpu().numpy()
         normal, hit = rendered.normal.cpu().numpy(), rendered.hit.cpu().numpy()
         panels = (

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from nsr.atomic import whole_file
 from nsr.errors import NsrError
-from nsr.evaluation.views import save_picture
+from nsr.evaluation.views import EDGE_RAYS, save_picture
 from nsr.rendering.image import render_view
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
@@ -30,16 +30,15 @@ def render_frames(
 
     Args:
         path: on any device; size: (H, W) of the frames; folder: is made where it is missing.
-        alpha: write RGBA, transparent where nothing was hit, instead of white.
+        alpha: write RGBA, as transparent as the pixel is uncovered, instead of white.
     """
     path = path.to(next(renderer.parameters()).device)
     written = []
     for frame in tqdm(range(len(path)), desc="frames", unit="frame", disable=not progress):
-        rendered = render_view(renderer, path, frame, *size)
-        picture = as_uint8(rendered.rgb.cpu().numpy())
+        rendered = render_view(renderer, path, frame, *size, edge_rays=EDGE_RAYS)
+        picture = as_uint8((rendered.surface_rgb if alpha else rendered.rgb).cpu().numpy())
         if alpha:
-            opaque = rendered.hit.cpu().numpy()[..., None].astype(np.uint8) * np.uint8(255)
-            picture = np.concatenate([picture, opaque], axis=-1)
+            picture = np.concatenate([picture, as_uint8(rendered.coverage.cpu().numpy())[..., None]], axis=-1)
         written.append(folder / f"eval_{frame:03d}.png")
         save_picture(written[-1], picture)
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_io
 from nsr.evaluation.perceptual import find_lpips
 from nsr.meshing.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
-from nsr.rendering.image import RenderedView, render_view
+from nsr.rendering.image import render_view
 from nsr.rendering.pictures import normal_picture
 from nsr.scenes.pictures import as_uint8, write_picture
 from nsr.scenes.scene import Scene
@@ -27,7 +27,7 @@ from nsr.scenes.visual_hull import VisualHull
 HULL_RESOLUTION = 160
 SPLITS = ("train", "heldout")
 
-RenderView = Callable[..., RenderedView]
+EDGE_RAYS = 4  # along the side of a pixel on an outline
 
 
 @dataclass
@@ -50,7 +50,6 @@ def score_views(
     picture_folder: Path,
     *,
     splits: Sequence[str] = SPLITS,
-    render: RenderView = render_view,
     progress: bool = True,
 ) -> list[ViewScore]:
     """Render and measure every view of the splits at its photograph's size.
@@ -61,7 +60,6 @@ def score_views(
         run: a loaded run; its cameras are used, refined where they were trained.
         picture_folder: is made where it is missing.
         splits: which of train and heldout.
-        render: how a view is rendered.
         progress: show a bar.
     """
     silhouettes = HullSilhouettes(scene) if scene.masked else None
@@ -70,7 +68,7 @@ def score_views(
     for split, view in tqdm(split_views(scene, splits), desc="views", unit="view", disable=not progress):
         mask = scene.masks[view].numpy()
         photograph = scene.images[view].numpy() / np.float32(255)
-        rendered = render(run.renderer, run.cameras, view, *mask.shape)
+        rendered = render_view(run.renderer, run.cameras, view, *mask.shape, edge_rays=EDGE_RAYS)
         rgb, hit = rendered.rgb.cpu().numpy(), rendered.hit.cpu().numpy()
         rotation = run.cameras.poses[view, :3, :3].detach().cpu().numpy()
         save_picture(picture_folder / f"eval_{view:03d}.png", as_uint8(rgb))
