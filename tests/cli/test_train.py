@@ -1,13 +1,16 @@
 """From flags to what the trainer is given; the trainer itself is a stand-in that writes a checkpoint."""
 
 import sys
+import time
 import types
 
 import pytest
 
+import nsr
 from nsr.cli.main import exp_runner, main
 from nsr.config.reader import load_config
 from nsr.errors import ConfigError
+from nsr.training.clock import Clock
 from nsr.training.run_folder import checkpoint_path, create_run_folder
 
 
@@ -21,12 +24,14 @@ def trained(monkeypatch, tmp_path, sphere_scene_folder):
             if config.train.expname == "impossible":
                 raise ConfigError("no such trainer can be built")
             self.given = {"config": config, "scene": scene, "device": device, "resume": resume}
+            self.clock = Clock(config.train)
 
         def run(self, run_folder):
             calls.append(types.SimpleNamespace(**self.given, run=run_folder))
             checkpoint_path(run_folder).write_bytes(b"")
             return checkpoint_path(run_folder)
 
+    monkeypatch.setattr(nsr, "STARTED", time.monotonic())
     monkeypatch.setitem(sys.modules, "nsr.training.trainer", types.SimpleNamespace(Trainer=Trainer))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.conf").write_text("train { expname = own, steps = 100, num_pixels = 64, minutes = 3 }")
@@ -129,4 +134,11 @@ def test_a_conf_that_cannot_be_built_leaves_nothing_behind(trained, tmp_path, ca
     code, call = trained("--set", "train.expname=impossible")
     assert (code, call) == (2, None)
     assert "no such trainer can be built" in capsys.readouterr().err
+    assert not (tmp_path / "exps").exists()
+
+
+def test_a_run_that_is_over_before_it_begins_leaves_nothing_behind(trained, tmp_path, capsys):
+    code, call = trained("--minutes", "0.00001")
+    assert (code, call) == (2, None)
+    assert "longer than the run was to be; give --minutes more" in capsys.readouterr().err
     assert not (tmp_path / "exps").exists()

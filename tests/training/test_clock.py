@@ -10,7 +10,7 @@ import pytest
 
 import nsr
 from nsr.config.schema import TrainConfig
-from nsr.errors import ConfigError
+from nsr.errors import ConfigError, NsrError
 from nsr.training.clock import Clock, peak_memory_mb
 
 CODE = Path(__file__).resolve().parents[2] / "code"
@@ -47,10 +47,14 @@ def test_progress_begins_with_the_training_and_ends_on_time(monkeypatch):
     assert clock.finished
 
 
-def test_getting_ready_for_longer_than_the_run_ends_it():
+def test_getting_ready_for_longer_than_the_run_is_told(monkeypatch):
+    monkeypatch.setattr(nsr, "STARTED", time.monotonic())
     clock = Clock(TrainConfig(minutes=1.0))
     clock.spent_before = 61.0
-    clock.start()
+    with pytest.raises(NsrError, match="getting ready took 61 s, longer than the run was to be; give --minutes more"):
+        clock.start()
+    clock.step = 5
+    clock.start()  # a continued run has something to show
     assert clock.finished
 
 

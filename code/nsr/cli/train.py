@@ -120,7 +120,8 @@ def _train(config: Config, scene: Scene, device: torch.device, arguments: argpar
     resume = _find_resume(experiment, arguments)
     if resume is not None:
         _warn_of_differences(config, resume)
-    trainer = Trainer(config, scene, device, resume)  # what cannot be built leaves no run folder behind
+    trainer = Trainer(config, scene, device, resume)
+    trainer.clock.start()  # what cannot be built, or in no time, leaves no run folder behind
     run_folder = create_run_folder(experiment)
     dump_config(config, run_folder / RUN_CONF)
     logger.info("%s: %d views, %d of them held out; writing to %s",

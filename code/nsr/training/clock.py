@@ -8,7 +8,7 @@ import time
 
 import nsr
 from nsr.config.schema import TrainConfig
-from nsr.errors import ConfigError
+from nsr.errors import ConfigError, NsrError
 
 
 class Clock:
@@ -32,9 +32,17 @@ class Clock:
         self.prepared = 0.0  # seconds before the first step
 
     def start(self) -> None:
-        """The training begins; a continued one began before."""
+        """The training begins; a continued one began before.
+
+        Raises:
+            NsrError: getting ready took all the time that there was.
+        """
         if self.step == 0:
             self.prepared = self.elapsed
+            if self.finished:
+                raise NsrError(
+                    f"getting ready took {self.elapsed:.0f} s, longer than the run was to be; give --minutes more"
+                )
 
     @property
     def elapsed(self) -> float:

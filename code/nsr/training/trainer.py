@@ -210,10 +210,6 @@ class Trainer:
                 if clock.progress >= next_plot:
                     draw_plots(run_folder, self)
                     next_plot = _next_mark(clock.progress, config.plot_freq)
-            if clock.step == 0 and not interrupted:
-                raise NsrError(
-                    f"getting ready took {clock.elapsed:.0f} s, longer than the run was to be; give --minutes more"
-                )
             checkpoint = self.save(run_folder)
             if interrupted:
                 raise KeyboardInterrupt(f"stopped at step {clock.step}; continue with --is_continue from {checkpoint}")
