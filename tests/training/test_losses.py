@@ -28,7 +28,7 @@ def make_inputs(alpha=50.0, hits=True):
         gradients=(rand(RAYS + FREE, 3) * 2 - 1).requires_grad_(),
         free_sdf=(rand(FREE) - 0.5).requires_grad_(),
     )
-    batch = PixelBatch(torch.zeros(RAYS, dtype=torch.int64), rand(RAYS, 2), rand(RAYS, 3) * 2 - 1, mask)
+    batch = PixelBatch(torch.zeros(RAYS, dtype=torch.int64), rand(RAYS, 2), rand(RAYS, 3) * 2 - 1, mask, rand(RAYS))
     bound = torch.where(rand(FREE) < 0.5, rand(FREE) * 0.5, torch.full((FREE,), -np.inf, dtype=torch.float64))
     return LossInputs(rendering, batch, alpha, bound)
 
@@ -47,12 +47,12 @@ def test_idrs_three_terms(alpha, hits):
     rendering, batch = inputs.rendering, inputs.batch
     hit, mask = rendering.hit.numpy(), batch.mask.numpy()
     rgb, sdf, gradients = (t.detach().numpy() for t in (rendering.rgb, rendering.sdf, rendering.gradients))
-    photographed = batch.rgb.numpy()
+    photographed, weights = batch.rgb.numpy(), batch.colour_weight.numpy()
 
     colour, mask_loss, row = 0.0, 0.0, 0
     for ray in range(RAYS):
         if hit[ray] and mask[ray]:
-            colour += np.abs(rgb[row] - photographed[ray]).sum()
+            colour += weights[ray] * np.abs(rgb[row] - photographed[ray]).sum()
             row += 1
         else:
             # Binary cross entropy of sigmoid(-alpha s): log(1 + exp(+-alpha s)), written without overflow.
@@ -72,9 +72,10 @@ def test_the_relative_colour_loss():
     predicted = (rendering.rgb.detach().numpy() + 1) / 2
     target = (batch.rgb[rendering.surface].numpy() + 1) / 2
     loss = terms_of(rgb_loss="mape")["rgb"].function(inputs)
-    assert loss.item() == pytest.approx((np.abs(predicted - target) / (predicted + 0.01)).sum() / RAYS)
+    weights = batch.colour_weight[rendering.surface].numpy()[:, None]
+    assert loss.item() == pytest.approx((weights * np.abs(predicted - target) / (predicted + 0.01)).sum() / RAYS)
     loss.backward()  # the denominator is a constant
-    expected = np.sign(predicted - target) / (predicted + 0.01) / RAYS / 2
+    expected = weights * np.sign(predicted - target) / (predicted + 0.01) / RAYS / 2
     np.testing.assert_allclose(rendering.rgb.grad.numpy(), expected)
 
 

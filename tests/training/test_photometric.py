@@ -1,7 +1,7 @@
 """Photometric consistency on photographs of an exact ball: where it is small, where it pulls, what it leaves out."""
 
 import copy
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 
 import pytest
@@ -182,7 +182,7 @@ def test_a_source_that_something_hides_is_left_out(ball):
     scene.train_views = [0, 1]
     scene.images[1] = scene.images[1].roll(9, 0)
     batch = batch_of(scene, 300)
-    batch = PixelBatch(*(t[batch.views == 0] for t in (batch.views, batch.pixels, batch.rgb, batch.mask)))
+    batch = PixelBatch(*(tensor[batch.views == 0] for tensor in astuple(batch)))
     compare = consistency(scene, clearance=0.02)
     rendering = render(scene, batch)
     wall_centre = scene.cameras.centres[1] / 3 * 0.9
@@ -208,7 +208,7 @@ def test_the_best_few_views_count_so_that_one_with_a_highlight_does_not(ball):
     torch.manual_seed(1)
     scene.images[spoilt] = torch.randint(0, 255, scene.images[spoilt].shape, dtype=torch.uint8)
     batch = batch_of(scene)
-    batch = PixelBatch(*(t[batch.views == 1] for t in (batch.views, batch.pixels, batch.rgb, batch.mask)))
+    batch = PixelBatch(*(tensor[batch.views == 1] for tensor in astuple(batch)))
     rendering = render(scene, batch)
     best, all_of_them = (loss_of(scene, rendering, batch, consistency(scene, best=count)) for count in (1, 4))
     assert all_of_them > 0.2 and best < 0.3 * all_of_them

@@ -96,6 +96,24 @@ def test_doubtful_pixels_are_never_drawn(sphere_scene):
         assert (drawn > 0.2 * max(mask.shape)).any() and (drawn == 0).any()
 
 
+def test_colours_of_mixed_pixels_weigh_little(sphere_scene):
+    masks = sphere_scene.masks
+    masks[0][:] = True  # says nothing of an outline
+    masks[1][:, :30] = True  # cut by the frame, which is no outline
+    masks[2][:] = False
+    batch = PixelSampler(sphere_scene, torch.device("cpu"), anywhere=0.5, mixed_width=1.5).draw(20000)
+    for view in sphere_scene.train_views:
+        mask = masks[view].numpy()
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1]
+        drawn = batch.views == view
+        u, v = batch.pixels[drawn].long().unbind(1)
+        mixed = (mask & (depth < 1.5) & (not mask.all()))[v, u]
+        weights = batch.colour_weight[drawn].numpy()
+        assert np.allclose(weights[mixed], 0.1) and (weights[~mixed] == 1).all()
+        assert mixed.any() == (view not in (0, 2))
+    assert (PixelSampler(sphere_scene, torch.device("cpu")).draw(2000).colour_weight == 1).all()
+
+
 @pytest.mark.parametrize("anywhere", [1.0, 0.4, 0.0])
 def test_excluded_pixels_are_never_drawn_and_all_others_are(scene, anywhere):
     excluded = torch.from_numpy(np.random.default_rng(0).random(SIZES[1]) < 0.7)

@@ -38,6 +38,7 @@ _RANGES = {
         "seed": _Range(0, 2**63 - 1),
         "pixels_anywhere": _SHARE,
         "mask_tolerance": _NOT_NEGATIVE,
+        "mixed_width": _NOT_NEGATIVE,
         "hull_resolution": _Range(8),
         "hull_fit_steps": _NOT_NEGATIVE,
         "hull_tolerance": _Range(0, 0.5),

@@ -69,7 +69,14 @@ def refine_view(renderer: SurfaceRenderer, config: Config, scene: Scene, cameras
     """
     device = cameras.poses.device
     alone = Scene(scene.name, [scene.images[view]], [scene.masks[view]], scene.cameras, scene.scale_mat, [0])
-    sampler = PixelSampler(alone, device, min(config.train.pixels_anywhere, 0.5), tolerance=config.train.mask_tolerance)
+    train = config.train
+    sampler = PixelSampler(
+        alone,
+        device,
+        min(train.pixels_anywhere, 0.5),
+        tolerance=train.mask_tolerance,
+        mixed_width=train.mixed_width,
+    )
     camera = TrainableCameras(cameras.select([view]), "se3").to(device)
     (optimiser,) = camera.optimisers(RATE)
     nowhere = torch.empty(0, 3, device=device)

@@ -66,20 +66,22 @@ class LossTerm:
 
 
 def rgb_l1(inputs: LossInputs) -> torch.Tensor:
-    """L1 of the shaded rays, summed over channels, divided by **all** rays of the batch (IDR, eq. 5)."""
+    """L1 of the shaded rays, summed over channels and weighed, divided by **all** rays of the batch (IDR, eq. 5)."""
     rendering, batch = inputs.rendering, inputs.batch
-    return (rendering.rgb - batch.rgb[rendering.surface]).abs().sum() / len(batch.mask)
+    error = (rendering.rgb - batch.rgb[rendering.surface]).abs().sum(1)
+    return (error * batch.colour_weight[rendering.surface]).sum() / len(batch.mask)
 
 
 def rgb_mape(inputs: LossInputs) -> torch.Tensor:
-    """Mean absolute percentage error ``|c - c*| / (c + 0.01)`` with colours in [0, 1], divided by all rays.
+    """Mean absolute percentage error ``|c - c*| / (c + 0.01)`` with colours in [0, 1], weighed, divided by all rays.
 
     The predicted colour in the denominator is a constant (as in instant neural graphics primitives), which weighs
     dark regions up.
     """
     rendering, batch = inputs.rendering, inputs.batch
     predicted, target = (rendering.rgb + 1) / 2, (batch.rgb[rendering.surface] + 1) / 2
-    return ((predicted - target).abs() / (predicted.detach() + 0.01)).sum() / len(batch.mask)
+    error = ((predicted - target).abs() / (predicted.detach() + 0.01)).sum(1)
+    return (error * batch.colour_weight[rendering.surface]).sum() / len(batch.mask)
 
 
 def mask_bce(inputs: LossInputs) -> torch.Tensor:

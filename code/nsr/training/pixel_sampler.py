@@ -11,6 +11,8 @@ from scipy import ndimage
 from nsr.errors import SceneError
 from nsr.scenes.scene import Scene
 
+MIXED_WEIGHT = 0.1  # not 0: what is nowhere wider than its outlines has to get its colours from them
+
 
 @dataclass
 class PixelBatch:
@@ -18,12 +20,14 @@ class PixelBatch:
 
     Attributes:
         views: ``[N]`` int64; pixels: ``[N, 2]`` (u, v); rgb: ``[N, 3]`` in [-1, 1]; mask: ``[N]`` bool.
+        colour_weight: ``[N]`` in [0, 1], how much the colours say of the object alone.
     """
 
     views: torch.Tensor
     pixels: torch.Tensor
     rgb: torch.Tensor
     mask: torch.Tensor
+    colour_weight: torch.Tensor
 
 
 class PixelSampler:
@@ -38,6 +42,8 @@ class PixelSampler:
             ``margin`` (a fraction of the longer side).
         tolerance: pixels no farther than this outside a mask (a fraction of the longer side) are never drawn: an
             outline is known to a pixel or two, and less well where it was drawn by hand.  Needs ``anywhere`` below 1.
+        mixed_width: pixels no farther than this inside a mask, in pixels, show what is behind the object, too, and
+            their colours weigh little: surfaces shrink from outlines that are to look like the background.
         excluded: pixels that are never drawn at all: view -> ``[H, W]`` bool.
 
     Raises:
@@ -51,6 +57,7 @@ class PixelSampler:
         anywhere: float = 1.0,
         margin: float = 0.02,
         tolerance: float = 0.0,
+        mixed_width: float = 0.0,
         excluded: dict[int, torch.Tensor] | None = None,
     ):
         self.anywhere = anywhere
@@ -58,6 +65,8 @@ class PixelSampler:
         shapes = [scene.masks[view].shape for view in scene.train_views]
         self.rgb = _flatten(scene.images, scene.train_views).to(device)
         self.mask = _flatten(scene.masks, scene.train_views).to(device)
+        masks = [scene.masks[view] for view in scene.train_views]
+        self.mixed = torch.cat([_mixed(mask, mixed_width) for mask in masks]).to(device) if mixed_width > 0 else None
         sizes = torch.tensor([height * width for height, width in shapes])
         self.widths = torch.tensor([width for _, width in shapes], device=device)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)]).to(device)
@@ -90,7 +99,10 @@ class PixelSampler:
         width = self.widths[index]
         pixels = torch.stack([within % width, within // width], dim=1).to(torch.float32)
         rgb = self.rgb[flat].to(torch.float32) / 127.5 - 1
-        return PixelBatch(self.views[index], pixels, rgb, self.mask[flat])
+        weight = torch.ones_like(rgb[:, 0])
+        if self.mixed is not None:
+            weight[self.mixed[flat]] = MIXED_WEIGHT
+        return PixelBatch(self.views[index], pixels, rgb, self.mask[flat], weight)
 
 
 def _flatten(pictures: list[torch.Tensor], views: list[int]) -> torch.Tensor:
@@ -105,6 +117,15 @@ def _flatten(pictures: list[torch.Tensor], views: list[int]) -> torch.Tensor:
         pictures[view] = flat[start : start + shape[0] * shape[1]].view(shape)
         start += shape[0] * shape[1]
     return flat
+
+
+def _mixed(mask: torch.Tensor, width: float) -> torch.Tensor:
+    """Pixels ``[H * W]`` bool of a mask that are no farther than ``width`` pixels from one outside; the frame's border
+    is no outline."""
+    if mask.all():
+        return torch.zeros_like(mask).view(-1)
+    depth = ndimage.distance_transform_edt(np.pad(mask.numpy(), 1, mode="edge"))[1:-1, 1:-1]
+    return mask.view(-1) & torch.from_numpy(depth <= width).view(-1)
 
 
 def _is_among(values: torch.Tensor, ascending: torch.Tensor) -> torch.Tensor:

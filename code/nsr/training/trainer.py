@@ -393,7 +393,12 @@ class Trainer:
     def _make_sampler(self) -> PixelSampler:
         train = self.config.train
         return PixelSampler(
-            self.scene, self.device, train.pixels_anywhere, tolerance=train.mask_tolerance, excluded=self.excluded
+            self.scene,
+            self.device,
+            train.pixels_anywhere,
+            tolerance=train.mask_tolerance,
+            mixed_width=train.mixed_width,
+            excluded=self.excluded,
         )
 
     def _use_masks(self, masks: list[torch.Tensor]) -> None:
