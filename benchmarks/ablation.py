@@ -32,6 +32,7 @@ INGREDIENTS = {
     "no vote in the hull": ["train.hull_tolerance=0"],
     "views not weighed": ["train.weigh_views=false"],
     "no mask tolerance": ["train.mask_tolerance=0"],
+    "mixed pixels in full": ["train.mixed_width=0"],
     "pixels from anywhere": ["train.pixels_anywhere=1"],
     "levels open at once": ["train.levels_open=0"],
     "no patches compared": ["photometric.weight=0"],

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from nsr.config.schema import Config
 from nsr.errors import ConfigError
+from nsr.evaluation import held_out_cameras
 from nsr.evaluation.camera_alignment import align_run
 from nsr.evaluation.evaluate import evaluate_run
 from nsr.evaluation.held_out_cameras import frozen, refine_view
@@ -18,6 +19,7 @@ from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.perturb import perturb_cameras
 from nsr.scenes.similarity import Similarity, align_poses
+from nsr.training.pixel_sampler import PixelSampler
 
 DRIFT = Similarity(Rotation.from_rotvec([0.05, -0.08, 0.02]).as_matrix(), 0.9, np.array([0.03, 0.05, -0.04]))
 
@@ -67,7 +69,7 @@ def test_the_mesh_is_moved_before_it_is_written_and_measured(sphere_run, sphere_
     assert metrics["files"]["cameras"] == "cameras.csv" and (tmp_path / "cameras.csv").is_file()
 
 
-def test_one_view_is_refined_against_fields_that_stay(sphere_scene):
+def test_one_view_is_refined_against_fields_that_stay(sphere_scene, monkeypatch):
     """A sphere's outline tells where a camera stands, up to turns about the line of sight and round the sphere."""
     torch.manual_seed(0)
     config = Config()
@@ -78,6 +80,14 @@ def test_one_view_is_refined_against_fields_that_stay(sphere_scene):
     renderer = build_renderer(config.model)
     renderer = SurfaceRenderer(_Sphere(), renderer.radiance, renderer.tracer)
     view = sphere_scene.heldout_views[0]
+    config.train.mixed_width = 1.0
+    sampled = []
+
+    def sampler(*given, **options):
+        sampled.append(options)
+        return PixelSampler(*given, **options)
+
+    monkeypatch.setattr(held_out_cameras, "PixelSampler", sampler)
     rough = perturb_cameras(sphere_scene.cameras, 0.7, 0.0, seed=4).to(torch.float32)
     refined = refine_view(renderer, config, sphere_scene, rough, view)
 
@@ -88,6 +98,7 @@ def test_one_view_is_refined_against_fields_that_stay(sphere_scene):
         origin = torch.zeros(1, 3)
         return float((camera.project(first, origin)[0] - true.project(first, origin)[0]).norm())
 
+    assert sampled == [{"tolerance": 0.0, "mixed_width": 1.0}]
     assert off_centre(refined) < 0.4 * off_centre(rough.select([view]))
     assert all(parameter.requires_grad for parameter in renderer.parameters())
     with frozen(renderer):

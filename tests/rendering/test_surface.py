@@ -13,6 +13,7 @@ from nsr.config.schema import (
 from nsr.errors import ConfigError
 from nsr.fields.initialisation import initialise_sphere
 from nsr.rendering.bounds import HullBounds, intersect_sphere
+from nsr.rendering import image
 from nsr.rendering.image import outlines, render_view
 from nsr.rendering.intersection import differentiable_intersection, displacement
 from nsr.rendering.model import build_renderer
@@ -192,10 +193,12 @@ def test_a_rendered_view_is_the_field(renderer, sphere_truth):
     assert ((view.rgb >= 0) & (view.rgb <= 1)).all() and not view.rgb.requires_grad
 
 
-def test_pixels_on_an_outline_show_their_area(renderer, sphere_truth):
+def test_pixels_on_an_outline_show_their_area(renderer, sphere_truth, monkeypatch):
     cameras = sphere_truth.cameras.select([2]).to(torch.float32)
     height, width = sphere_truth.size
     plain = render_view(renderer, cameras, 0, height, width)
+    given = []
+    monkeypatch.setattr(image, "outlines", lambda *pictures: given.append(pictures) or outlines(*pictures))
     view = render_view(renderer, cameras, 0, height, width, edge_rays=4)
     enlarge = torch.tensor([[4.0, 0.0, 1.5], [0.0, 4.0, 1.5], [0.0, 0.0, 1.0]])
     finer = render_view(renderer, Cameras(enlarge @ cameras.intrinsics, cameras.poses), 0, 4 * height, 4 * width)
@@ -203,10 +206,15 @@ def test_pixels_on_an_outline_show_their_area(renderer, sphere_truth):
     def blocks(picture):
         return picture.view(height, 4, width, 4, -1).transpose(1, 2).flatten(2, 3)
 
-    partial = (view.coverage > 0) & (view.coverage < 1)
+    true_coverage = blocks(finer.coverage).mean((2, 3))
+    partial = (true_coverage > 0) & (true_coverage < 1)
+    right = (view.coverage - true_coverage).abs() < 2e-3
     assert 50 < partial.sum() < 0.1 * partial.numel()
+    assert right[partial].float().mean() > 0.95  # an outline may touch a pixel whose neighbours' centres are alike
+    partial &= right
+    (hit, depth, footprints) = given[0]
+    assert torch.equal(hit, plain.hit) and torch.equal(footprints, depth / cameras.intrinsics[0, 0, 0])
     close = {"atol": 2e-3, "rtol": 0.0}
-    torch.testing.assert_close(view.coverage[partial], blocks(finer.coverage).mean((2, 3))[partial], **close)
     torch.testing.assert_close(view.rgb[partial], blocks(finer.rgb).mean(2)[partial], **close)
     hits = blocks(finer.coverage)
     alone = (blocks(finer.rgb) * hits).sum(2) / hits.sum(2).clamp_min(1)
@@ -221,18 +229,32 @@ def test_pixels_on_an_outline_show_their_area(renderer, sphere_truth):
 
 
 def test_a_surface_that_ends_before_another_has_an_outline():
-    hit = torch.ones(3, 6, dtype=torch.bool)
-    depth = torch.tensor([1.0, 1.01, 1.02, 2.0, 2.03, 2.01]).expand(3, 6)
-    edges = outlines(hit, depth, 0.005 * depth)
-    assert edges.equal(torch.tensor([False, False, True, True, False, False]).expand(3, 6))
+    hit = torch.ones(3, 8, dtype=torch.bool)
+    hit[:, 7] = False
+    depth = torch.tensor([1.0, 1.003, 1.006, 1.011, 1.013, 1.016, 1.016, 1.016]).expand(3, 8)
+    footprints = torch.full((3, 8), 0.001)
+    edges = outlines(hit, depth, footprints)
+    wanted = torch.tensor([False, False, True, True, False, False, True, True]).expand(3, 8)
+    assert torch.equal(edges, wanted) and torch.equal(outlines(hit.T, depth.T, footprints.T), wanted.T)
 
 
-def test_a_view_with_nothing_in_it_is_white(renderer, sphere_truth):
+@pytest.mark.parametrize("edge_rays", [1, 4])
+def test_a_view_with_nothing_in_it_is_white(renderer, sphere_truth, edge_rays):
     poses = sphere_truth.cameras.poses[:1].float().clone()
     poses[:, :3, 3] *= 4
     poses[:, :3, :3] = poses[:, :3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # look away
-    view = render_view(renderer, Cameras(sphere_truth.cameras.intrinsics[:1].float(), poses), 0, 10, 12)
-    assert not view.hit.any() and (view.rgb == 1).all()
+    cameras = Cameras(sphere_truth.cameras.intrinsics[:1].float(), poses)
+    view = render_view(renderer, cameras, 0, 10, 12, edge_rays=edge_rays)
+    assert not view.hit.any() and (view.rgb == 1).all() and (view.surface_rgb == 1).all()
+
+
+def test_a_view_without_an_outline(renderer, sphere_truth):
+    cameras = sphere_truth.cameras.select([0]).to(torch.float32)
+    height, width = sphere_truth.size
+    cameras.intrinsics[:, 0, 2] -= width / 2 - 4  # an 8x8 window in the middle
+    cameras.intrinsics[:, 1, 2] -= height / 2 - 4
+    view = render_view(renderer, cameras, 0, 8, 8, edge_rays=4)
+    assert view.hit.all() and (view.coverage == 1).all() and torch.equal(view.rgb, view.surface_rgb)
 
 
 def test_nothing_outside_the_bounds_is_surface(sphere_truth):

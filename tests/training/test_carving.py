@@ -32,7 +32,8 @@ def rays_at(*groups, others=10):
         CoveredBackground(rays, points, sdf, behind),
     )  # fmt: skip
     masked = torch.ones(total, dtype=torch.bool)
-    batch = PixelBatch(torch.zeros(total, dtype=torch.int64), torch.zeros(total, 2), torch.zeros(total, 3), masked, torch.ones(total))
+    views, grey = torch.zeros(total, dtype=torch.int64), torch.zeros(total, 3)
+    batch = PixelBatch(views, torch.zeros(total, 2), grey, masked, torch.ones(total))
     return rendering, batch, sdf
 
 

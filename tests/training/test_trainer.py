@@ -229,3 +229,17 @@ def test_a_set_up_longer_than_the_run_is_an_error(sphere_config, sphere_scene, t
     with pytest.raises(NsrError, match="--minutes"):
         trainer.run(run, progress=False)
     assert not list((run / "checkpoints").iterdir())
+
+
+def test_a_run_whose_time_is_up_as_it_begins_takes_a_step(sphere_config, sphere_scene, tmp_path, monkeypatch):
+    trainer = Trainer(sphere_config, sphere_scene, CPU)
+    trainer.clock.seconds = 1e-6
+    monkeypatch.setattr(trainer.clock, "start", lambda: None)
+    checkpoint = trainer.run(create_run_folder(tmp_path), progress=False)
+    assert trainer.clock.step == 1 and load_checkpoint(checkpoint)["step"] == 1
+
+
+def test_mixed_pixels_are_weighed_as_the_conf_says(hull_config, sphere_scene):
+    hull_config.train.mixed_width = 1.5
+    weights = Trainer(hull_config, sphere_scene, CPU).sampler.draw(4000).colour_weight
+    assert 0.01 < float((weights < 1).float().mean()) < 0.5

@@ -216,7 +216,7 @@ class TrainConfig:
     num_pixels: int = 2048
     seed: int = 0
     pixels_anywhere: float = 1.0  # share of the pixels drawn over whole images; the others lie on and near the masks
-    mask_tolerance: float = 0.0  # width outside a mask where few pixels are drawn, as a part of the longer side
+    mask_tolerance: float = 0.0  # width outside a mask where no pixel is drawn, as a part of the longer side
     mixed_width: float = 0.0  # pixels inside an outline whose colours weigh little: they show the background, too
     init: str = "sphere"  # sphere | hull: where the field starts
     hull_resolution: int = 128  # grid points of the visual hull along each axis

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nsr.evaluation.views import EDGE_RAYS, save_picture
-from nsr.rendering.image import RenderedView, render_view
+from nsr.evaluation.views import save_picture
+from nsr.rendering.image import EDGE_RAYS, RenderedView, render_view
 from nsr.rendering.pictures import normal_picture
 from nsr.scenes.pictures import as_uint8
 from nsr.scenes.scene import Scene

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from nsr.atomic import whole_file
 from nsr.errors import NsrError
-from nsr.evaluation.views import EDGE_RAYS, save_picture
-from nsr.rendering.image import render_view
+from nsr.evaluation.views import save_picture
+from nsr.rendering.image import EDGE_RAYS, render_view
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 from nsr.scenes.pictures import as_uint8

@@ -16,7 +16,7 @@ from nsr.evaluation.image_metrics import masked_psnr, masked_ssim, silhouette_io
 from nsr.evaluation.perceptual import find_lpips
 from nsr.meshing.visibility import surface_viewer
 from nsr.meshing.extraction import extract_mesh
-from nsr.rendering.image import render_view
+from nsr.rendering.image import EDGE_RAYS, render_view
 from nsr.rendering.pictures import normal_picture
 from nsr.scenes.pictures import as_uint8, write_picture
 from nsr.scenes.scene import Scene
@@ -27,7 +27,6 @@ from nsr.scenes.visual_hull import VisualHull
 HULL_RESOLUTION = 160
 SPLITS = ("train", "heldout")
 
-EDGE_RAYS = 4  # along the side of a pixel on an outline
 
 
 @dataclass

@@ -11,7 +11,8 @@ from nsr.rendering.bounds import intersect_sphere
 from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 
-DEPTH_STEP = 4.0  # pixel footprints between neighbours: beyond it, one surface ends before another
+EDGE_RAYS = 4  # along the side of a pixel on an outline, where pictures are for people or for figures
+DEPTH_STEP = 4.0  # pixel footprints between neighbours: one surface ends before another, or is hardly seen from its side
 
 
 @dataclass
@@ -19,12 +20,13 @@ class RenderedView:
     """One rendered view, on the renderer's device.
 
     Attributes:
-        rgb: ``[H, W, 3]`` in [0, 1]; where nothing was hit the renderer's background, white where it has none.
+        rgb: ``[H, W, 3]`` in [0, 1], on outlines the mean over the pixel's rays; where nothing was hit the renderer's
+            background, white where it has none.
         hit: ``[H, W]`` bool, at the pixel's centre.
         depth: ``[H, W]`` distance along the centre's ray in the normalised frame, 0 where nothing was hit.
         normal: ``[H, W, 3]`` unit normal in the normalised frame, 0 where nothing was hit.
         coverage: ``[H, W]`` in [0, 1], the share of the pixel's rays that hit.
-        surface_rgb: ``[H, W, 3]`` mean colour of those that did, 0 where none did.
+        surface_rgb: ``[H, W, 3]`` mean colour of those that did, white where none did.
     """
 
     rgb: torch.Tensor
@@ -45,13 +47,14 @@ def render_view(
     chunk: int = 16384,
     edge_rays: int = 1,
 ) -> RenderedView:
-    """Render one view at the centres of all its pixels, ``chunk`` rays at a time, without gradients.
+    """Render one view, a ray through the centre of each pixel, ``chunk`` rays at a time, without gradients.
 
     The search for the surface takes more steps than in training, see ``RayTracer.patient``.
 
     Args:
-        edge_rays: along a pixel's side where it lies on an outline (it or a neighbour is missed, or is much farther
-            off): its colour and coverage are means over its area, as a photograph's are.  1: the centre's alone.
+        edge_rays: along a pixel's side where it lies on an outline (of it and a pixel beside it one is hit and the
+            other is not, or lies much farther off): its colour and coverage are means over its area.  1: the centre's
+            alone.
     """
     device = cameras.poses.device
     rows, columns = torch.meshgrid(
@@ -60,18 +63,19 @@ def render_view(
     pixels = torch.stack([columns, rows], dim=-1).view(-1, 2).to(cameras.poses.dtype)
     rgb, hit, depth, normal = _shade(renderer, cameras, view, pixels, chunk)
     coverage = hit.to(rgb.dtype)
-    surface_rgb = rgb * coverage.unsqueeze(1)
+    surface_rgb = torch.where(hit.unsqueeze(1), rgb, 1)
     if edge_rays > 1:
         footprints = depth / cameras.intrinsics[view, 0, 0]
-        edges = outlines(hit.view(height, width), depth.view(height, width), footprints.view(height, width))
-        edges = edges.view(-1).nonzero().squeeze(1)
+        on_outline = outlines(*(picture.view(height, width) for picture in (hit, depth, footprints)))
         steps = (torch.arange(edge_rays, device=device, dtype=pixels.dtype) + 0.5) / edge_rays - 0.5
         offsets = torch.cartesian_prod(steps, steps)
-        within = (pixels[edges].unsqueeze(1) + offsets).view(-1, 2)
-        colours, hits, _, _ = _shade(renderer, cameras, view, within, chunk)
-        colours, hits = colours.view(len(edges), -1, 3), hits.view(len(edges), -1, 1).to(rgb.dtype)
-        rgb[edges], coverage[edges] = colours.mean(1), hits.mean(1).squeeze(1)
-        surface_rgb[edges] = (colours * hits).sum(1) / hits.sum(1).clamp_min(1)
+        for edges in on_outline.view(-1).nonzero().squeeze(1).split(max(chunk // len(offsets), 1)):
+            within = (pixels[edges].unsqueeze(1) + offsets).view(-1, 2)
+            colours, hits, _, _ = _shade(renderer, cameras, view, within, chunk)
+            colours, hits = colours.view(-1, len(offsets), 3), hits.view(-1, len(offsets), 1).to(rgb.dtype)
+            rgb[edges], coverage[edges] = colours.mean(1), hits.mean((1, 2))
+            alone = (colours * hits).sum(1) / hits.sum(1).clamp_min(1)
+            surface_rgb[edges] = torch.where(hits.sum(1) > 0, alone, 1)
     shape = (height, width)
     return RenderedView(
         rgb.view(*shape, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from scipy import ndimage
@@ -20,7 +21,7 @@ class PixelBatch:
 
     Attributes:
         views: ``[N]`` int64; pixels: ``[N, 2]`` (u, v); rgb: ``[N, 3]`` in [-1, 1]; mask: ``[N]`` bool.
-        colour_weight: ``[N]`` in [0, 1], how much the colours say of the object alone.
+        colour_weight: ``[N]``, 1 but for pixels just inside an outline (``PixelSampler``'s ``mixed_width``).
     """
 
     views: torch.Tensor
@@ -122,10 +123,8 @@ def _flatten(pictures: list[torch.Tensor], views: list[int]) -> torch.Tensor:
 def _mixed(mask: torch.Tensor, width: float) -> torch.Tensor:
     """Pixels ``[H * W]`` bool of a mask that are no farther than ``width`` pixels from one outside; the frame's border
     is no outline."""
-    if mask.all():
-        return torch.zeros_like(mask).view(-1)
-    depth = ndimage.distance_transform_edt(np.pad(mask.numpy(), 1, mode="edge"))[1:-1, 1:-1]
-    return mask.view(-1) & torch.from_numpy(depth <= width).view(-1)
+    depth = cv2.distanceTransform(mask.numpy().astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return (mask & torch.from_numpy(depth <= width)).view(-1)
 
 
 def _is_among(values: torch.Tensor, ascending: torch.Tensor) -> torch.Tensor:

@@ -198,7 +198,7 @@ class Trainer:
         next_checkpoint = _next_mark(clock.progress, config.checkpoint_freq)
         checkpoint = None
         with RunLog(run_folder, clock, progress) as log, delayed_interrupt() as interrupted:
-            while not clock.finished and not interrupted:
+            while (clock.step == 0 or not clock.finished) and not interrupted:
                 losses = self.step()
                 if clock.step % LOG_EVERY == 0 or clock.finished:
                     figures = {name: float(value) for name, value in losses.items()}
