@@ -12,7 +12,7 @@ from nsr.rendering.surface import SurfaceRenderer
 from nsr.scenes.cameras import Cameras
 
 EDGE_RAYS = 4  # along the side of a pixel on an outline, where pictures are for people or for figures
-DEPTH_STEP = 4.0  # pixel footprints between neighbours: one surface ends before another, or is hardly seen from its side
+DEPTH_STEP = 4.0  # pixel footprints between neighbours: one surface ends before another, or slopes steeply
 
 
 @dataclass
