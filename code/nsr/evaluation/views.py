@@ -28,7 +28,6 @@ HULL_RESOLUTION = 160
 SPLITS = ("train", "heldout")
 
 
-
 @dataclass
 class ViewScore:
     """One view's figures: psnr in dB and ssim over the mask alone, iou of silhouettes, hull_iou the visual hull's (both

@@ -32,7 +32,7 @@ class Clock:
         self.prepared = 0.0  # seconds before the first step
 
     def start(self) -> None:
-        """The training begins; a continued one began before.
+        """The training begins; the last call before the first step counts, and a continued run began before.
 
         Raises:
             NsrError: getting ready took all the time that there was.
