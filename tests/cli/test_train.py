@@ -130,6 +130,13 @@ def test_a_scene_with_errors_is_refused_before_anything_is_written(trained, sphe
     assert not (tmp_path / "exps").exists()
 
 
+def test_few_training_views_of_a_scene_of_many_are_called_few(trained, capsys):
+    trained()
+    assert "are few" not in capsys.readouterr().err
+    trained("--set", "dataset.train_views=3")
+    assert "training looks at 3 of 8 views; 3 views are few" in capsys.readouterr().err
+
+
 def test_a_conf_that_cannot_be_built_leaves_nothing_behind(trained, tmp_path, capsys):
     code, call = trained("--set", "train.expname=impossible")
     assert (code, call) == (2, None)

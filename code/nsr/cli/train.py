@@ -167,6 +167,7 @@ def _checked_scene(config: Config, train_cameras: bool) -> Scene:
     """Find, check and load the scene; ``config`` keeps its absolute place, so that the run can be evaluated from
     any folder."""
     from nsr.scenes.check import check_scene
+    from nsr.scenes.judgements import FEW_VIEWS, few_views
     from nsr.scenes.locate import resolve_scene_folder, scene_from_config
     from nsr.scenes.perturb import ROUGH_CAMERA_FILE
 
@@ -180,7 +181,11 @@ def _checked_scene(config: Config, train_cameras: bool) -> Scene:
     report.raise_errors()
     for warning in report.warnings:
         logger.warning("%s", warning)
-    return scene_from_config(dataset)
+    scene = scene_from_config(dataset)
+    if 0 < len(scene.train_views) < FEW_VIEWS <= len(scene):
+        count = len(scene.train_views)
+        logger.warning("training looks at %d of %d views; %s", count, len(scene), few_views(count))
+    return scene
 
 
 def _set_length(config: Config, arguments: argparse.Namespace, views: int) -> None:

@@ -28,7 +28,7 @@ def judge_views(views: list[ViewFacts], count: int) -> Iterator[Judgement]:
         number = f"{count} views are" if count > 1 else "1 view is"
         yield "error", f"{number} too few: a surface needs at least {FEWEST_VIEWS}, better 20 from all sides"
     elif count and count < FEW_VIEWS:
-        yield "warning", f"{count} views are few: expect a rough surface; 20 from all sides are a good number"
+        yield "warning", few_views(count)
     for judge in (_empty_masks, _full_masks, _inverted_masks):
         yield from judge(views)
     for judge in (_cameras_away, _cameras_inside, _duplicate_images, _duplicate_cameras):
@@ -37,6 +37,12 @@ def judge_views(views: list[ViewFacts], count: int) -> Iterator[Judgement]:
     sound = [facts for facts in views if 0 < facts.mask_fraction < 1 and not _looks_inverted(facts)]
     for judge in (_outside_sphere, _small_in_sphere, _cut_by_frame, _blurred, _overexposed):
         yield from judge(sound)
+
+
+def few_views(count: int) -> str:
+    """What is said of fewer than ``FEW_VIEWS`` views."""
+    number = f"{count} views are" if count > 1 else "1 view is"
+    return f"{number} few: expect a rough surface; 20 from all sides are a good number"
 
 
 def _empty_masks(views: list[ViewFacts]) -> Iterator[Judgement]:
