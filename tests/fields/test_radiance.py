@@ -49,6 +49,26 @@ def test_each_mode_trains_every_parameter_and_leaves_out_one_input(name, positio
         assert reached == (index != LEFT_OUT[name])
 
 
+@pytest.mark.parametrize(("margin", "learnt"), [(0.0, False), (0.2, True)])
+def test_spots_of_a_channel_that_the_object_lacks_are_learnt_with_a_margin(margin, learnt):
+    field = make_field("idr", 5, HASH, colour_margin=margin)
+    given = inputs(count=2000)
+    spots = given[0].norm(dim=1) < 0.35  # an eighth of the points
+    target = torch.sin(3 * given[0])
+    target[:, 0] = torch.where(spots, 0.3, -1.0)
+    optimiser = torch.optim.Adam(field.parameters(), lr=1e-2)
+    for _ in range(400):
+        optimiser.zero_grad()
+        (field(*given) - target).abs().mean().backward()
+        optimiser.step()
+    with torch.no_grad():
+        rgb = field(*given)
+    error = (rgb - target)[:, 0].abs()
+    assert (error[spots].mean() < 0.5) == learnt
+    assert error[~spots].mean() < 0.1
+    assert rgb.abs().max() <= 1 + margin
+
+
 @pytest.mark.parametrize("name", MODES)
 def test_each_mode_learns_a_colour(name):
     mode, feature_size = MODES[name]

@@ -75,7 +75,7 @@ _RANGES = {
         "softplus_beta": _POSITIVE,
         "clamp_beta": _POSITIVE,
     },
-    "model.rendering_network": {"dims": _Range(1), "reflection_from": _SHARE},
+    "model.rendering_network": {"dims": _Range(1), "reflection_from": _SHARE, "colour_margin": _NOT_NEGATIVE},
     "model.ray_tracer": {
         "object_bounding_sphere": _POSITIVE,
         "sdf_threshold": _NOT_NEGATIVE,
@@ -108,7 +108,7 @@ _RANGES = {
         "residue_weight": _NOT_NEGATIVE,
         "sparse_points_weight": _NOT_NEGATIVE,
     },
-    "model.background": {"samples": _Range(1), "dims": _Range(1)},
+    "model.background": {"samples": _Range(1), "dims": _Range(1), "colour_margin": _NOT_NEGATIVE},
     "volume": {
         "samples": _Range(3),
         "coarse_samples": _Range(2),

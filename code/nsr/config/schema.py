@@ -55,6 +55,7 @@ class RenderingNetworkConfig:
     # | shading: albedo times (light of the normal and a residue)
     mode: str = "idr"
     reflection_from: float = 0.0  # reflection: unseen until so much of the levels' opening is over
+    colour_margin: float = 0.0  # colours reach so far beyond [-1, 1] that pure ones do not get stuck; not for shading
     dims: list[int] = field(default_factory=lambda: [512] * 4)
     weight_norm: bool = True
     view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))
@@ -83,6 +84,7 @@ class BackgroundConfig:
     """What lies outside the bounding sphere; built for runs without masks alone."""
 
     samples: int = 16  # along a ray, even in inverse radius
+    colour_margin: float = 0.0  # as rendering_network's
     dims: list[int] = field(default_factory=lambda: [32, 32])
     encoding: EncodingConfig = field(
         default_factory=lambda: EncodingConfig(

@@ -7,6 +7,7 @@ import torch
 from nsr.config.schema import BackgroundConfig
 from nsr.fields.encoding import make_encoding
 from nsr.fields.linear import default_linear
+from nsr.fields.radiance import bounded_colour
 
 
 def invert_sphere(points: torch.Tensor) -> torch.Tensor:
@@ -33,6 +34,7 @@ class BackgroundField(torch.nn.Module):
     def __init__(self, config: BackgroundConfig):
         super().__init__()
         self.samples = config.samples
+        self.colour_margin = config.colour_margin
         self.view_dependent = True
         self.encoding = make_encoding(config.encoding)
         self.view_encoding = make_encoding(config.view_encoding)
@@ -44,7 +46,8 @@ class BackgroundField(torch.nn.Module):
         self.colour_head = default_linear(width, 3, False)
 
     def forward(self, points: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Density ``[N]``, not negative, per unit of inverse radius, and colour ``[N, 3]`` in [-1, 1].
+        """Density ``[N]``, not negative, per unit of inverse radius, and colour ``[N, 3]``
+        as of ``RadianceField``.
 
         Args:
             points: ``[N, 3]`` on or outside the unit sphere; directions: ``[N, 3]`` unit, from the camera.
@@ -56,7 +59,7 @@ class BackgroundField(torch.nn.Module):
         density = torch.nn.functional.softplus(self.density_head(hidden).squeeze(1))
         seen = self.view_encoding(directions if self.view_dependent else torch.zeros_like(directions))
         hidden = torch.relu(self.colour_hidden(torch.cat([hidden, seen], dim=1)))
-        return density, torch.tanh(self.colour_head(hidden))
+        return density, bounded_colour(self.colour_head(hidden), self.colour_margin)
 
     def table_parameters(self) -> list[torch.nn.Parameter]:
         return self.encoding.table_parameters() + self.view_encoding.table_parameters()

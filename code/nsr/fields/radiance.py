@@ -81,6 +81,7 @@ class RadianceField(ColourField):
         self.mode = config.mode
         self.reflection_from = config.reflection_from
         self.reflection_weight = 1.0
+        self.colour_margin = config.colour_margin
         inputs = (position_encoding.channels if position_encoding else 3) + feature_size
         inputs += self.view_encoding.channels if self.view_encoding else 0
         inputs += 3 if config.mode != "no_normal" else 0
@@ -103,7 +104,7 @@ class RadianceField(ColourField):
     def forward(
         self, points: torch.Tensor, directions: torch.Tensor, normals: torch.Tensor, features: torch.Tensor
     ) -> torch.Tensor:
-        """RGB ``[N, 3]`` in [-1, 1].
+        """RGB ``[N, 3]``, white at 1 and black at -1, or beyond by up to ``config.colour_margin``.
 
         Args:
             points: ``[N, 3]``; directions: ``[N, 3]`` unit, from the camera to the point; normals: ``[N, 3]``, the
@@ -121,7 +122,17 @@ class RadianceField(ColourField):
         hidden = torch.cat(inputs, dim=1)
         for layer in range(self.layer_count - 1):
             hidden = torch.relu(getattr(self, f"lin{layer}")(hidden))
-        return torch.tanh(getattr(self, f"lin{self.layer_count - 1}")(hidden))
+        return bounded_colour(getattr(self, f"lin{self.layer_count - 1}")(hidden), self.colour_margin)
+
+
+def bounded_colour(values: torch.Tensor, margin: float) -> torch.Tensor:
+    """``(1 + margin) tanh(values)``.
+
+    With a margin of 0, as published, black and white lie at infinity: where most of an object lacks a channel, as
+    yellow lacks blue, the loss drives that channel to where tanh is flat, and spots that have it are never learnt.
+    With one they are reached at finite values (Barron et al., "Mip-NeRF", 2021, supplement, widen a sigmoid likewise).
+    """
+    return (1 + margin) * torch.tanh(values)
 
 
 def reflected(directions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
