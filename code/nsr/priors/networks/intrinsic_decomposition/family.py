@@ -130,7 +130,7 @@ class IntrinsicDecomposition(Family):
         if not METHODS[options.method].from_backbone:
             raise NsrError(f"--method {options.method} trains from scratch: leave out --backbone and --sfsnet-weights")
         if options.backbone:
-            backbone_of_checkpoint(Path(given), task.network.backbone)
+            backbone_of_checkpoint(Path(given), self, task.network.backbone)
         else:
             import_sfsnet(Path(given), task.network.backbone)
         task.network.adopt_backbone()

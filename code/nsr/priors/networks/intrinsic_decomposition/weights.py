@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nsr.errors import CheckpointError
 from nsr.priors.networks.common.checkpoints import read_checkpoint, require_same_weights
+from nsr.priors.networks.common.family import Family
 from nsr.priors.networks.intrinsic_decomposition.backbone import ORIGINAL_WIDTH, SfSNet
 from nsr.priors.networks.intrinsic_decomposition.illumination import change_frame
 
@@ -71,18 +72,16 @@ def import_sfsnet(path: Path, backbone: SfSNet) -> None:
     backbone.load_state_dict({**own, **imported})
 
 
-def backbone_of_checkpoint(path: Path, backbone: nn.Module) -> None:
-    """Put the backbone of a run's checkpoint, of any method on the same backbone, into ``backbone``.
+def backbone_of_checkpoint(path: Path, family: Family, backbone: nn.Module) -> None:
+    """Put the backbone of a run's checkpoint, of any of the family's methods on the same one, into ``backbone``.
 
     Raises:
         CheckpointError: the file cannot be read, is of another family, or its backbone does not fit.
     """
-    from nsr.priors.networks.intrinsic_decomposition.family import FAMILY
-
     prefix = "backbone."
     held = {
         name.removeprefix(prefix): values
-        for name, values in read_checkpoint(path, FAMILY)["modules"]["network"].items()
+        for name, values in read_checkpoint(path, family)["modules"]["network"].items()
         if name.startswith(prefix)
     }
     require_same_weights(held, backbone.state_dict(), f"{path}: {_NO_FIT}")
