@@ -1,5 +1,6 @@
 """The background's coordinates and field."""
 
+import pytest
 import torch
 
 from nsr.config.schema import BackgroundConfig
@@ -13,14 +14,15 @@ def test_the_outside_of_the_sphere_becomes_a_shell():
         torch.testing.assert_close(found, directions * wanted)
 
 
-def test_density_is_positive_colour_in_range_and_all_is_differentiable():
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+def test_density_is_positive_colour_in_range_and_all_is_differentiable(margin):
     torch.manual_seed(0)
-    field = BackgroundField(BackgroundConfig(colour_margin=0.1))
+    field = BackgroundField(BackgroundConfig(colour_margin=margin))
     points = (3 * torch.nn.functional.normalize(torch.randn(40, 3), dim=1)).requires_grad_()
     directions = torch.nn.functional.normalize(torch.randn(40, 3), dim=1)
     density, colour = field(points, directions)
     assert density.shape == (40,) and (density > 0).all()
-    assert colour.shape == (40, 3) and (colour.abs() <= 1.1).all()
+    assert colour.shape == (40, 3) and (colour.abs() <= 1 + margin).all()
     (density.sum() + colour.square().sum()).backward()
     assert torch.isfinite(points.grad).all() and points.grad.abs().sum() > 0
     assert all(parameter.grad.abs().sum() > 0 for parameter in field.parameters())

@@ -46,8 +46,8 @@ class BackgroundField(torch.nn.Module):
         self.colour_head = default_linear(width, 3, False)
 
     def forward(self, points: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Density ``[N]``, not negative, per unit of inverse radius, and colour ``[N, 3]``
-        as of ``RadianceField``.
+        """Density ``[N]``, not negative, per unit of inverse radius, and colour ``[N, 3]`` in [-1, 1], or beyond it by
+        up to ``config.colour_margin``.
 
         Args:
             points: ``[N, 3]`` on or outside the unit sphere; directions: ``[N, 3]`` unit, from the camera.

@@ -16,7 +16,8 @@ FADE = 0.1  # of the levels' opening, in which reflected directions come in
 
 
 class ColourField(torch.nn.Module):
-    """What every field of colours has: ``field(points, directions, normals, features) -> rgb [N, 3]`` in [-1, 1].
+    """What every field of colours has: ``field(points, directions, normals, features) -> rgb [N, 3]``, black at -1 and
+    white at 1; a field may go beyond, and pictures are cut.
 
     Attributes:
         feature_size: F of the SDF's features that it takes.
@@ -48,7 +49,7 @@ class ColourField(torch.nn.Module):
 
 
 class RadianceField(ColourField):
-    """A ReLU network from (point, view direction, normal, feature) to RGB in [-1, 1].
+    """A ReLU network from (point, view direction, normal, feature) to RGB.
 
     Modes: ``idr`` takes all of them, ``no_view_dir`` leaves out the direction, ``no_normal`` the normal; a feature
     of size 0 is IDR's fourth, "no feature".  ``reflection`` takes all of them and the direction from which light is
