@@ -38,7 +38,7 @@ INGREDIENTS = {
     "no patches compared": ["photometric.weight=0"],
     "no appearance grid": ["model.rendering_network.position_encoding=null"],
     "no reflected direction": ["model.rendering_network.mode=idr"],
-    "no colour margin": ["model.rendering_network.colour_margin=0"],
+    "no colour margin": ["model.rendering_network.colour_margin=0", "model.background.colour_margin=0"],
     "no carving (without masks)": ["volume.carving=0"],
 }
 

@@ -39,6 +39,11 @@ def test_each_encoder_has_a_conf_for_fixed_and_for_trained_cameras():
         assert trained.train.train_cameras and trained.dataset.cam_file == "cameras_linear_init.npz"
 
 
+def test_object_and_background_of_the_default_conf_have_the_same_colours():
+    model = load_config(CONFS / "default.conf").model
+    assert model.background.colour_margin == model.rendering_network.colour_margin > 0
+
+
 def test_the_ablations_leave_out_what_they_say():
     configs = {path.stem: load_config(path) for path in (CONFS / "ablation").glob("*.conf")}
     assert set(configs) == {"noisy_cameras_fixed", "no_feature", "no_normal", "no_view_direction"}

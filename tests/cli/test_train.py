@@ -135,6 +135,18 @@ def test_few_training_views_of_a_scene_of_many_are_called_few(trained, capsys):
     assert "are few" not in capsys.readouterr().err
     trained("--set", "dataset.train_views=3")
     assert "training looks at 3 of 8 views; 3 views are few" in capsys.readouterr().err
+    trained("--set", "dataset.train_views=5")
+    assert "training looks at 5 of 8 views; 5 views are few" in capsys.readouterr().err
+    trained("--set", "dataset.train_views=2")
+    assert "training looks at 2 of 8 views; 2 views are too few" in capsys.readouterr().err
+
+
+def test_a_scene_of_few_views_is_called_few_once(trained, sphere_scene_folder, capsys):
+    for name in ("image", "mask"):
+        for path in sorted((sphere_scene_folder / name).iterdir())[5:]:
+            path.unlink()
+    trained()
+    assert capsys.readouterr().err.count("views are few") == 1
 
 
 def test_a_conf_that_cannot_be_built_leaves_nothing_behind(trained, tmp_path, capsys):

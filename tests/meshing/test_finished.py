@@ -45,6 +45,13 @@ def test_the_plain_mesh_is_closed_with_exact_normals(renderer):
     assert np.abs(made.colours - (made.mesh.vertices + 1) * 127.5).max() <= 0.51
 
 
+def test_colours_beyond_black_and_white_are_cut(renderer):
+    renderer.radiance = lambda points, *_: 4 * points  # the sphere's radius is 0.6
+    made = finish_mesh(renderer, MeshOptions(resolution=40))
+    wanted = ((4 * made.mesh.vertices + 1) * 127.5).clip(0, 255)
+    assert {0, 255} < set(made.colours.ravel()) and np.abs(made.colours - wanted).max() <= 0.51
+
+
 def test_all_components_or_the_largest(renderer):
     assert finish_mesh(renderer, MeshOptions(resolution=40, all_components=True)).mesh.body_count == 2
 

@@ -74,21 +74,41 @@ def test_light_is_in_proportion_to_what_the_object_lets_through():
     assert passed.grad[0] == pytest.approx(3 * (1 + 15 / 16))
 
 
+class Sphere(torch.nn.Module):
+    """Of radius 0.6."""
+
+    def value(self, x):
+        return x.norm(dim=1) - 0.6
+
+    def geometry(self, x):
+        return self.value(x), x, x
+
+
 def test_a_view_shows_the_background_where_the_surface_is_not(sphere_truth):
-    class Field(torch.nn.Module):
-        def value(self, x):
-            return x.norm(dim=1) - 0.6
-
-        def geometry(self, x):
-            return self.value(x), x, x
-
     def black(points, directions, normals, features):
         return torch.full_like(points, -1.0)
 
-    surface = SurfaceRenderer(Field(), black, RayTracer(RayTracerConfig()), Shells(0.0))
+    surface = SurfaceRenderer(Sphere(), black, RayTracer(RayTracerConfig()), Shells(0.0))
     view = render_view(surface, sphere_truth.cameras.to("cpu", torch.float32), 0, *sphere_truth.size)
     _, mask = sphere_truth.render(0)
     assert torch.equal(view.hit, torch.from_numpy(mask))
     assert (view.rgb[view.hit] == 0).all()
     # Nothing is opaque before the last sample, at 1/16 of the start's inverse radius.
     assert ((view.rgb[~view.hit] > 0.5) & (view.rgb[~view.hit] <= 0.5 + 1 / 32 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("colour", [-1.2, 1.2])
+def test_colours_of_a_view_are_cut_at_black_and_white(sphere_truth, colour):
+    def pure(points, *_):
+        return torch.full((len(points), 3), colour)
+
+    class Pure(Shells):
+        def __call__(self, points, directions):
+            return super().__call__(points, directions)[0], pure(points)
+
+    surface = SurfaceRenderer(Sphere(), pure, RayTracer(RayTracerConfig()), Pure(0.0))
+    view = render_view(surface, sphere_truth.cameras.to("cpu", torch.float32), 0, *sphere_truth.size, edge_rays=2)
+    assert view.hit.any() and not view.hit.all()
+    wanted = float(colour > 0)
+    torch.testing.assert_close(view.rgb, torch.full_like(view.rgb, wanted))
+    torch.testing.assert_close(view.surface_rgb[view.hit], torch.full_like(view.surface_rgb[view.hit], wanted))

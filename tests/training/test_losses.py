@@ -79,6 +79,15 @@ def test_the_relative_colour_loss():
     np.testing.assert_allclose(rendering.rgb.grad.numpy(), expected)
 
 
+def test_the_relative_colour_loss_pulls_colours_below_black_back():
+    inputs = make_inputs()
+    rendering, batch = inputs.rendering, inputs.batch
+    rendering.rgb = torch.full_like(rendering.rgb, -1.2).requires_grad_()
+    loss = terms_of(rgb_loss="mape")["rgb"].function(inputs)
+    loss.backward()
+    assert loss > 0 and (rendering.rgb.grad[batch.colour_weight[rendering.surface] > 0] < 0).all()
+
+
 def test_the_silhouette_loss_counts_only_points_below_what_the_masks_prove():
     inputs = make_inputs()
     loss = terms_of(silhouette_weight=0.7)["silhouette"]

@@ -55,7 +55,7 @@ class RenderingNetworkConfig:
     # | shading: albedo times (light of the normal and a residue)
     mode: str = "idr"
     reflection_from: float = 0.0  # reflection: unseen until so much of the levels' opening is over
-    colour_margin: float = 0.0  # colours reach so far beyond [-1, 1] that pure ones do not get stuck; not for shading
+    colour_margin: float = 0.0  # by which colours may exceed [-1, 1] on each side, or pure ones get stuck; not: shading
     dims: list[int] = field(default_factory=lambda: [512] * 4)
     weight_norm: bool = True
     view_encoding: EncodingConfig = field(default_factory=lambda: EncodingConfig("PosEnc", {"frequencies": 4}))

@@ -28,6 +28,7 @@ class BackgroundField(torch.nn.Module):
 
     Attributes:
         samples: along a ray.
+        colour_margin: how far colours may lie beyond black and white, see ``bounded_colour``.
         view_dependent: as of ``nsr.fields.radiance.ColourField``.
     """
 

@@ -66,6 +66,7 @@ class RadianceField(ColourField):
 
     Attributes:
         reflection_weight: of the reflected direction's encoding, in [0, 1].
+        colour_margin: how far colours may lie beyond black and white, see ``bounded_colour``.
     """
 
     def __init__(
@@ -127,11 +128,15 @@ class RadianceField(ColourField):
 
 
 def bounded_colour(values: torch.Tensor, margin: float) -> torch.Tensor:
-    """``(1 + margin) tanh(values)``.
+    """``(1 + margin) tanh(values)``, elementwise: colours of any shape, black at -1 and white at 1.
 
     With a margin of 0, as published, black and white lie at infinity: where most of an object lacks a channel, as
-    yellow lacks blue, the loss drives that channel to where tanh is flat, and spots that have it are never learnt.
-    With one they are reached at finite values (Barron et al., "Mip-NeRF", 2021, supplement, widen a sigmoid likewise).
+    yellow lacks blue, the loss drives that channel to where tanh is flat, and spots that have it are not learnt for a
+    thousand steps and more.  With one they are reached at finite values (Barron et al., "Mip-NeRF", 2021, supplement,
+    widen a sigmoid likewise).
+
+    Args:
+        margin: how far colours may lie beyond black and white, not negative.  What makes pictures cuts it off.
     """
     return (1 + margin) * torch.tanh(values)
 

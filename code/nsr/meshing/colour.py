@@ -21,8 +21,8 @@ def vertex_colours(
     Args:
         mesh: vertices in the normalised frame.
         sdf: an SDF field; ``sdf.geometry(x) -> value [N], gradient [N, 3], feature [N, F]``.
-        radiance: a radiance field; ``radiance(points, directions, normals, feature) -> rgb [N, 3]`` in [-1, 1],
-            directions from the camera to the point.
+        radiance: a radiance field; ``radiance(points, directions, normals, feature) -> rgb [N, 3]``, black at -1 and
+            white at 1 (what lies beyond is cut), directions from the camera to the point.
         chunk: vertices at a time.
         device: where the two fields are.
 

@@ -34,7 +34,8 @@ def composite_background(
     jitter: bool = True,
     negligible: float = 1e-3,
 ) -> torch.Tensor:
-    """Light ``[N, 3]`` in [0, 2] that the background adds to rays: its colour plus 1, times ``passed``.
+    """Light ``[N, 3]`` that the background adds to rays: its colour plus 1 (0 for black, 2 for white, or beyond by its
+    ``colour_margin``), times ``passed``.
 
     One sample in each of equal parts of the inverse radius, from the bounding sphere to infinity (Zhang et al. 2020,
     NeRF++); the last section is opaque, for a ray ends somewhere.

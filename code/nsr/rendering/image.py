@@ -106,7 +106,7 @@ def _shade(
             light = composite_background(
                 renderer.background, origins, directions, bounds.far, (~trace.hit).to(origins.dtype), jitter=False
             )
-            rgb[start : start + len(part)] = light / 2
+            rgb[start : start + len(part)] = (light / 2).clamp(0, 1)
         found = trace.hit.nonzero().squeeze(1)
         if len(found) == 0:
             continue

@@ -36,7 +36,7 @@ class SurfaceRendering:
     Attributes:
         hit: ``[N]`` bool, rays that meet the surface.
         surface: ``[S]`` int64, the rays that were shaded (hit, and inside the object mask).
-        rgb: ``[S, 3]`` in [-1, 1], colours of those rays.
+        rgb: ``[S, 3]`` colours of those rays, black -1 and white 1, or beyond by the fields' ``colour_margin``.
         points: ``[N, 3]`` traced points (constants): the surface, or the point of smallest SDF along the ray.
         sdf: ``[N]`` SDF at ``points``, with its graph in the parameters (and cameras).
         gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the traced points and at ``free_points``.
@@ -179,7 +179,8 @@ class SurfaceRenderer(torch.nn.Module):
         )
 
     def shade(self, points: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-        """Colour ``[N, 3]`` in [-1, 1] of points on the surface seen along unit directions; differentiable in both."""
+        """Colour ``[N, 3]`` of points on the surface seen along unit directions, black -1 and white 1, or beyond by
+        the radiance field's ``colour_margin``; differentiable in both."""
         _, normals, features = self.sdf.geometry(points)
         return self.radiance(points, directions, normals, features)
 

@@ -27,7 +27,7 @@ class CoveredBackground:
         rays: ``[K]`` int64, those whose opacity is above one half.
         points: ``[K, 3]`` where they see the object, without gradient.
         sdf: ``[K]`` SDF along them, mean by weight; differentiable in the SDF, not in the weights.
-        rgb: ``[K, 3]`` in [-1, 1], what the background alone shows there; without gradient.
+        rgb: ``[K, 3]`` what the background alone shows there, as ``VolumeRendering.rgb``; without gradient.
     """
 
     rays: torch.Tensor
@@ -43,7 +43,8 @@ class VolumeRendering:
     Attributes:
         hit: ``[N]`` bool, rays whose opacity is above one half.
         surface: ``[S]`` int64, the rays that were shaded.
-        rgb: ``[S, 3]`` in [-1, 1], composited over the background where there is one, else over black.
+        rgb: ``[S, 3]`` composited over the background where there is one, else over black (-1; white is 1, and the
+            fields' ``colour_margin`` lies beyond).
         opacity: ``[N]`` in [0, 1], accumulated along the ray.
         gradients: ``[G, 3]`` SDF gradients for the eikonal term: at the samples and at ``free_points``.
         free_sdf: ``[E]`` SDF at ``free_points``.

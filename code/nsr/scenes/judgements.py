@@ -24,11 +24,8 @@ OVEREXPOSED_EXCESS = 0.2  # of the mask's pixels, above the median view
 
 def judge_views(views: list[ViewFacts], count: int) -> Iterator[Judgement]:
     """All judgements on the ``views`` that could be read of a scene that has ``count``."""
-    if count and count < FEWEST_VIEWS:
-        number = f"{count} views are" if count > 1 else "1 view is"
-        yield "error", f"{number} too few: a surface needs at least {FEWEST_VIEWS}, better 20 from all sides"
-    elif count and count < FEW_VIEWS:
-        yield "warning", few_views(count)
+    if 0 < count < FEW_VIEWS:
+        yield "error" if count < FEWEST_VIEWS else "warning", few_views(count)
     for judge in (_empty_masks, _full_masks, _inverted_masks):
         yield from judge(views)
     for judge in (_cameras_away, _cameras_inside, _duplicate_images, _duplicate_cameras):
@@ -42,6 +39,8 @@ def judge_views(views: list[ViewFacts], count: int) -> Iterator[Judgement]:
 def few_views(count: int) -> str:
     """What is said of fewer than ``FEW_VIEWS`` views."""
     number = f"{count} views are" if count > 1 else "1 view is"
+    if count < FEWEST_VIEWS:
+        return f"{number} too few: a surface needs at least {FEWEST_VIEWS}, better 20 from all sides"
     return f"{number} few: expect a rough surface; 20 from all sides are a good number"
 
 

@@ -43,7 +43,7 @@ class Carving:
             cells = self._cells(covered.points)
             self.errors *= MEMORY
             for errors, rgb in zip(self.errors.view(2, -1), (rendering.rgb[covered.rays], covered.rgb), strict=True):
-                errors.index_add_(0, cells, (rgb - target).abs().sum(1).to(errors))
+                errors.index_add_(0, cells, (rgb.clamp(-1, 1) - target).abs().sum(1).to(errors))
             if progress < START:
                 return rendering.opacity.new_zeros(())
             least, most = DEMANDED

@@ -76,11 +76,11 @@ def rgb_mape(inputs: LossInputs) -> torch.Tensor:
     """Mean absolute percentage error ``|c - c*| / (c + 0.01)`` with colours in [0, 1], weighed, divided by all rays.
 
     The predicted colour in the denominator is a constant (as in instant neural graphics primitives), which weighs
-    dark regions up.
+    dark regions up; one below black counts as black.
     """
     rendering, batch = inputs.rendering, inputs.batch
     predicted, target = (rendering.rgb + 1) / 2, (batch.rgb[rendering.surface] + 1) / 2
-    error = ((predicted - target).abs() / (predicted.detach() + 0.01)).sum(1)
+    error = ((predicted - target).abs() / (predicted.detach().clamp_min(0) + 0.01)).sum(1)
     return (error * batch.colour_weight[rendering.surface]).sum() / len(batch.mask)
 
 

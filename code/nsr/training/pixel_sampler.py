@@ -102,7 +102,7 @@ class PixelSampler:
         rgb = self.rgb[flat].to(torch.float32) / 127.5 - 1
         weight = torch.ones_like(rgb[:, 0])
         if self.mixed is not None:
-            weight = torch.where(self.mixed[flat], MIXED_WEIGHT, weight)  # no wait for the device, unlike indexing
+            weight = torch.where(self.mixed[flat], MIXED_WEIGHT, weight)
         return PixelBatch(self.views[index], pixels, rgb, self.mask[flat], weight)
 
 

@@ -278,9 +278,9 @@ class Trainer:
         return {**detached, "total": total.detach()}
 
     def batch_psnr(self) -> float:
-        """PSNR (dB) over the rays that the last step shaded, colours in [0, 1]."""
+        """PSNR (dB) over the rays that the last step shaded, colours in [0, 1] as in pictures."""
         rendered, photographs = self.seen
-        return float(-10 * torch.log10(((rendered - photographs) / 2).square().mean()))
+        return float(-10 * torch.log10(((rendered.clamp(-1, 1) - photographs) / 2).square().mean()))
 
     def save(self, run_folder: Path) -> Path:
         """Write a checkpoint of everything.
