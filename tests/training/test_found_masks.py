@@ -12,7 +12,8 @@ import nsr.training.found_masks as found_masks
 from nsr.errors import CheckpointError, NsrError
 from nsr.rendering.bounds import intersect_sphere
 from nsr.rendering.ray_tracing import Trace
-from nsr.training.found_masks import find_masks, pack_masks, unpack_masks
+from nsr.training.found_masks import find_masks, pack_masks, uncertain_width, unpack_masks
+from nsr.training.pixel_sampler import PixelSampler
 
 
 class Ball:
@@ -36,6 +37,22 @@ def test_they_are_silhouettes_less_their_rims(sphere_scene, monkeypatch, longest
         assert true.any() and not (masks[view].numpy() & ~true).any()
         assert inner.any() and masks[view].numpy()[inner].all()
     assert all(masks[view].all() for view in sphere_scene.heldout_views)
+
+
+@pytest.mark.parametrize("longest", [64, 32, 22])
+def test_pixels_of_the_object_are_never_taken_for_outside(sphere_scene, monkeypatch, longest):
+    monkeypatch.setattr(found_masks, "LONGEST", longest)
+    masks = find_masks(Ball(0.6), sphere_scene.cameras, sphere_scene)
+    scene = dataclasses.replace(sphere_scene, masks=masks)
+    sampler = PixelSampler(scene, torch.device("cpu"), anywhere=0.5, margin=1.0, tolerance=uncertain_width(scene))
+    batch = sampler.draw(20000)
+    outside = 0
+    for view in scene.train_views:
+        v, u = batch.pixels[batch.views == view].long().flip(1).unbind(1)
+        taken = ~batch.mask[batch.views == view]
+        assert not sphere_scene.masks[view][v, u][taken].any()
+        outside += int(taken.sum())
+    assert outside > 1000
 
 
 def test_nothing_to_be_seen_is_said(sphere_scene):

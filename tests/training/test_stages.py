@@ -258,6 +258,7 @@ def test_without_masks_the_surface_renderer_ends_the_run_on_masks_of_its_own(
     hull_config.train.steps, hull_config.volume.num_pixels, hull_config.volume.latest = 120, 128, 0.75
     hull_config.model.background.samples = 8
     hull_config.model.implicit_network.bias = 0.45
+    hull_config.train.pixels_anywhere, hull_config.train.mixed_width = 0.5, 1.5
     trainer = Trainer(hull_config, full_scene, CPU)
     saved = {}
     for step in (90, 91):  # right before the switch, and right after it
@@ -282,6 +283,11 @@ def test_without_masks_the_surface_renderer_ends_the_run_on_masks_of_its_own(
         both, found = both + (mask & sphere_scene.masks[view]).sum().item(), found + mask.sum().item()
     assert found > 0 and both / found > 0.9
     assert all(mask.all() for mask in full_scene.masks)  # the scene itself is left alone
+    batch = trainer.sampler.draw(5000)  # pixels beside a found mask are of nobody knows what
+    assert (batch.colour_weight == 1).all() and not batch.mask.all()
+    for view, (u, v), inside in zip(batch.views.tolist(), batch.pixels.long().tolist(), batch.mask.tolist()):
+        if not inside:
+            assert not trainer.scene.masks[view][max(v - 2, 0) : v + 3, u].any()
 
 
 def test_the_sdf_waits_for_colours(staged_config, full_scene):

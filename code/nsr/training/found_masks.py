@@ -14,6 +14,7 @@ from nsr.scenes.cameras import Cameras
 from nsr.scenes.scene import Scene
 
 LONGEST = 256  # blocks of pixels along a view's longer side, one ray each
+UNCERTAIN = 2.5  # blocks outside a found mask where the outline may run: one was left out, and what formed is rough
 _CHUNK = 65536  # rays at a time
 
 
@@ -23,7 +24,8 @@ def find_masks(renderer: SurfaceRenderer, cameras: Cameras, scene: Scene) -> lis
     all of the other views, which nobody looks at.
 
     One ray a block of pixels is traced, and the outermost blocks are left out: where the outline runs is not known to a
-    block, and what has formed may still be too large.
+    block, and what has formed may still be too large.  Nor are pixels just outside known to see past the object, see
+    ``uncertain_width``.
 
     Args:
         cameras: of all views, as they are now.
@@ -34,7 +36,7 @@ def find_masks(renderer: SurfaceRenderer, cameras: Cameras, scene: Scene) -> lis
     masks = [torch.ones(mask.shape, dtype=torch.bool) for mask in scene.masks]
     for view in scene.train_views:
         height, width = masks[view].shape
-        block = max(1, -(-max(height, width) // LONGEST))
+        block = _block(height, width)
         rows, columns = (torch.arange((block - 1) // 2, length, block) for length in (height, width))
         v, u = torch.meshgrid(rows, columns, indexing="ij")
         pixels = torch.stack([u, v], dim=-1).view(-1, 2).to(cameras.poses)
@@ -53,6 +55,18 @@ def find_masks(renderer: SurfaceRenderer, cameras: Cameras, scene: Scene) -> lis
             "the sphere of cameras.npz (scale_mat) holds the object and little else"
         )
     return masks
+
+
+def uncertain_width(scene: Scene) -> float:
+    """How far outside a found mask the object's outline may run, as a part of a view's longer side: the most of the
+    training views."""
+    shapes = [tuple(scene.masks[view].shape) for view in scene.train_views]
+    return max(UNCERTAIN * _block(height, width) / max(height, width) for height, width in shapes)
+
+
+def _block(height: int, width: int) -> int:
+    """The side of a block, in pixels."""
+    return max(1, -(-max(height, width) // LONGEST))
 
 
 def pack_masks(masks: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -26,7 +26,7 @@ from nsr.training.checkpoints import load_checkpoint, save_checkpoint
 from nsr.training.clock import Clock, peak_memory_mb
 from nsr.training.feature_alignment import with_features_aligned
 from nsr.training.fine_levels import check_fine_levels, stencil_step
-from nsr.training.found_masks import find_masks, pack_masks, unpack_masks
+from nsr.training.found_masks import find_masks, pack_masks, uncertain_width, unpack_masks
 from nsr.training.interrupt import delayed_interrupt
 from nsr.training.logs import RunLog
 from nsr.training.losses import (
@@ -392,12 +392,15 @@ class Trainer:
 
     def _make_sampler(self) -> PixelSampler:
         train = self.config.train
+        tolerance, mixed_width = train.mask_tolerance, train.mixed_width
+        if self.found_masks:  # which end inside the outline
+            tolerance, mixed_width = max(tolerance, uncertain_width(self.scene)), 0.0
         return PixelSampler(
             self.scene,
             self.device,
             train.pixels_anywhere,
-            tolerance=train.mask_tolerance,
-            mixed_width=train.mixed_width,
+            tolerance=tolerance,
+            mixed_width=mixed_width,
             excluded=self.excluded,
         )
 
