@@ -283,7 +283,7 @@ def test_without_masks_the_surface_renderer_ends_the_run_on_masks_of_its_own(
         both, found = both + (mask & sphere_scene.masks[view]).sum().item(), found + mask.sum().item()
     assert found > 0 and both / found > 0.9
     assert all(mask.all() for mask in full_scene.masks)  # the scene itself is left alone
-    batch = trainer.sampler.draw(5000)  # pixels beside a found mask are of nobody knows what
+    batch = trainer.sampler.draw(5000)  # whether pixels beside a found mask show the object is not known
     assert (batch.colour_weight == 1).all() and not batch.mask.all()
     for view, (u, v), inside in zip(batch.views.tolist(), batch.pixels.long().tolist(), batch.mask.tolist()):
         if not inside:
